@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+# clusterdns. `make help` lists the targets.
+
+VERSION  := 0.1.0
+REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+PREFIX   ?= /usr/local
+SANITIZE ?=
+PYTHON   := /usr/bin/python3
+
+# A sanitizer build has a folder of its own: build/, build/address-undefined/, build/thread/.
+comma := ,
+B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+
+LIBS := libuv liburcu-memb libcurl jansson yaml-0.1 openssl libpcre2-8 libmicrohttpd
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+HARDEN := -fPIE -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+OPT    := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer,-O2)
+CPPFLAGS += -Iinclude -Isrc -D_GNU_SOURCE -DCDNS_VERSION='"$(VERSION)"' -DCDNS_REVISION='"$(REVISION)"' \
+            $(if $(findstring thread,$(SANITIZE)),-DCDNS_TSAN)
+CFLAGS  ?= -g
+CFLAGS  += -std=gnu17 $(OPT) $(WARN) $(HARDEN) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
+LDFLAGS += -pie -Wl,-z,relro,-z,now -rdynamic $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+# Looked up when first used, so that targets that install the packages can run without them.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
+
+SOURCES   := $(sort $(shell find src -name '*.c'))
+LIBSRC    := $(filter-out src/main.c,$(SOURCES))
+OBJECTS   := $(SOURCES:%.c=$B/obj/%.o)
+LIBOBJ    := $(LIBSRC:%.c=$B/obj/%.o)
+UNIT_SRC  := $(sort $(shell find test/unit -name 'test_*.c'))
+UNIT_BIN  := $(UNIT_SRC:test/unit/%.c=$B/unit/%)
+FUZZ_SRC  := $(sort $(wildcard test/fuzz/fuzz_*.c))
+FUZZ_BIN  := $(FUZZ_SRC:test/fuzz/%.c=$B/replay/%)
+BENCH_SRC := $(sort $(wildcard bench/*.c))
+BENCH_BIN := $(BENCH_SRC:bench/%.c=$B/bench/%)
+
+.PHONY: all help deps run test unit replay cases test-cluster lint format bench fuzz install clean
+all: $B/clusterdns
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make                  build build/clusterdns (needs the packages of `make deps`)
+$B/clusterdns: $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$B/libclusterdns.a: $(LIBOBJ)
+	@rm -f $@ && $(AR) rcs $@ $^
+
+$B/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+## make deps             install the Debian packages that building and testing need (root, or through sudo)
+deps:
+	@tools/deps
+
+## make run              install what is missing, build, serve zones/example-cluster on 127.0.0.1:1053
+run: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@tools/run $B/clusterdns
+
+## make test             install what is missing, build, run unit tests, fuzz corpora and fast cases
+test: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all unit replay
+	@$(MAKE) --no-print-directory cases
+
+$B/unit/%: test/unit/%.c $B/libclusterdns.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itest/unit $(PKG_CFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns
+
+unit: $(UNIT_BIN)
+	@set -e; for t in $(UNIT_BIN); do echo "== $$t"; $$t; done
+
+# Each fuzz target with a main() that replays its corpus.
+$B/replay/%: test/fuzz/%.c test/fuzz/replay.c $B/libclusterdns.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< test/fuzz/replay.c $B/libclusterdns.a $(PKG_LIBS)
+
+replay: $(FUZZ_BIN)
+	@set -e; for f in $(FUZZ_BIN); do $$f test/fuzz/corpus/$$(basename $$f | sed s/^fuzz_//); done
+
+cases: $B/clusterdns
+	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases
+
+## make test-cluster     the same and all cases on a real control plane, beside CoreDNS (builds them once through Go)
+test-cluster: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@test/cluster/build
+	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/compat test/cluster
+
+## make lint             include rules, formatting, clang-tidy, duplicate-free order list, shell and python syntax
+lint: deps
+	@tools/lint
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h' | grep -v plugins/order.h)
+
+$B/bench/%: bench/%.c $B/libclusterdns.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS)
+
+## make bench            CPU per query beside a UDP echo
+bench: all $(BENCH_BIN)
+	@bench/run $B
+
+## make fuzz             fuzz each target for FUZZ_SECONDS (60) with libFuzzer
+FUZZ_SECONDS ?= 60
+fuzz:
+	@tools/fuzz $(FUZZ_SECONDS)
+
+## make install          DESTDIR= PREFIX=/usr/local
+install: all
+	install -D -m 0755 $B/clusterdns $(DESTDIR)$(PREFIX)/bin/clusterdns
+	install -d $(DESTDIR)$(PREFIX)/include/clusterdns
+	install -m 0644 include/clusterdns/*.h $(DESTDIR)$(PREFIX)/include/clusterdns/
+	install -D -m 0644 Corefile.example $(DESTDIR)$(PREFIX)/share/doc/clusterdns/Corefile.example
+
+clean:
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(UNIT_BIN:=.d)

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// The Corefile as plugins see it: directives with file and line on every token. Main thread only; everything lives as
+/// long as the generation that is being built.
+#include <clusterdns/arena.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// One word of a Corefile, quotes and escapes removed, environment references expanded.
+struct token {
+    const char *text; ///< NUL-terminated
+    const char *file; ///< as it is named in messages
+    uint32_t line;    ///< from 1
+};
+
+/// A line of tokens, with the lines of its block when it has one: a directive, or a property inside of a directive.
+struct directive {
+    const struct token *tokens;    ///< `ntokens` of them; tokens[0] is the name
+    size_t ntokens;                ///< at least 1
+    const struct directive *block; ///< `nblock` lines between the braces
+    size_t nblock;                 ///< 0 for an empty block too
+    bool has_block;                ///< braces were there
+};
+
+/// What .setup is given.
+struct config {
+    const char *plugin;                   ///< the plugin's name
+    const struct directive *const *lines; ///< every directive of this name in the block, in file order
+    size_t nlines;                        ///< at least 1
+    const char *const *zones;             ///< the block's zones, normalised ("cluster.local."), reverse CIDRs expanded
+    size_t nzones;                        ///< at least 1
+    const char *server;                   ///< the block's first address: "dns://:53"
+    struct arena *arena;                  ///< lives as long as the generation
+    char *error;                          ///< filled by the functions below: CONFIG_ERROR_MAX bytes
+};
+
+#define CONFIG_ERROR_MAX 1024
+
+/// Records "plugin/NAME: FILE:LINE - Error during parsing: TEXT" and returns CDNS_ECONFIG: Caddy's Errf in CoreDNS.
+int config_errorf(struct config *c, const struct token *at, const char *fmt, ...) CDNS_PRINTF(3, 4);
+/// Records "plugin/NAME: FILE:LINE - Error during parsing: Wrong argument count or unexpected line ending after
+/// 'TOKEN'".
+int config_argument_error(struct config *c, const struct token *at);
+/// Records "plugin/NAME: TEXT", for what CoreDNS reports without a place, followed by " (FILE:LINE)" if `at` is given.
+int config_plain_errorf(struct config *c, const struct token *at, const char *fmt, ...) CDNS_PRINTF(3, 4);
+
+/// Reads a duration as Go's time.ParseDuration does ("1.5s", "300ms", "1h2m"); nanoseconds in `*ns`.
+/// CDNS_ESYNTAX when it is not one, CDNS_ERANGE when it does not fit.
+int config_duration(const char *text, int64_t *ns) CDNS_MUSTCHECK;
+/// Reads a decimal integer as Go's strconv.Atoi does, whole text, optional sign.
+int config_integer(const char *text, int64_t *value) CDNS_MUSTCHECK;
+/// Zones of arguments `args[0…n)` normalised as CoreDNS's plugin.OriginsFromArgsOrServerBlock does: lower case, final
+/// dot, CIDRs expanded to octet or nibble zones; with n = 0 the block's zones. The array is in c->arena.
+int config_zones(struct config *c, const struct token *args, size_t n, const char *const **zones,
+                 size_t *nzones) CDNS_MUSTCHECK;

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// The log: lines go through a bounded ring to a thread of their own and from there to standard output, so a blocked
+/// output never blocks an answer; lines that find the ring full are dropped and counted. Any thread.
+#include <clusterdns/error.h>
+#include <stddef.h>
+
+/// Severities, in CoreDNS's words: the line starts with "[INFO] " and so on.
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_FATAL };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/// Writes one line: "[LEVEL] " and the formatted text (no newline at its end). Longer lines than 4,096 bytes are cut.
+/// Newlines and control bytes inside are written as \n, \xNN: outside text cannot forge a line. DEBUG lines are dropped
+/// unless log_set_debug(true).
+void log_write(enum log_level level, const char *fmt, ...) CDNS_PRINTF(2, 3);
+/// As log_write() with "plugin/NAME: " before the text.
+void log_plugin(enum log_level level, const char *plugin, const char *fmt, ...) CDNS_PRINTF(3, 4);
+/// A line as it stands, without level (whole line, `len` bytes, no newline at its end).
+void log_raw(const char *line, size_t len);

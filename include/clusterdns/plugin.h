@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// The plugin contract: one descriptor, one macro, one file. See docs/writing-a-plugin.md.
+#include <clusterdns/config.h>
+#include <clusterdns/error.h>
+#include <clusterdns/log.h>
+#include <clusterdns/query.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLUSTERDNS_PLUGIN_ABI 1 ///< raised when a hook's meaning or a public structure changes
+
+struct uv_loop_s;
+
+/// What .start is given; valid until .stop returns.
+struct plugin_start {
+    const struct placement *placement; ///< for query_ask()
+    struct uv_loop_s *loop;            ///< the main thread's loop, for timers
+    const char *server;                ///< "dns://:53"
+    const struct server_state *state;  ///< for server_ready() and server_stopping()
+    char *error;                       ///< CONFIG_ERROR_MAX bytes for the text of a failure
+};
+
+/// A named interface between plugins, joined when a generation is built (autopath and transfer want kubernetes').
+struct plugin_interface {
+    const char *name; ///< NULL ends a list
+    const void *ops;  ///< a table of functions that both sides know by the interface's header
+};
+
+/// A plugin. Hooks that are NULL are left out. `self` is what .setup made.
+struct plugin {
+    uint32_t abi;
+    const char *name;
+    const char *after; ///< of a shared object: the plugin it stands behind
+    /// Reads the directive and builds an immutable instance; shared by all workers. Main thread. On CDNS_ECONFIG the
+    /// text is in c->error. Nothing outside is touched: no socket, no file that is not needed to validate.
+    int (*setup)(struct config *c, void **self);
+    /// Frees the instance; no query is under way in it. Main thread.
+    void (*destroy)(void *self);
+    /// Opens timers, health checks, listeners of its own. Main thread; must not block for long, but may wait up to a
+    /// configured time for a first sync. A failure (text in s->error) stops the start of the server.
+    int (*start)(void *self, const struct plugin_start *s);
+    /// The opposite of .start; after it returns the instance starts nothing new. Main thread.
+    void (*stop)(void *self);
+    /// SIGTERM came: .stop will follow as soon as every instance's delay is over. Returns for how many nanoseconds the
+    /// server is to go on answering (health's lameduck). Main thread.
+    uint64_t (*shutdown)(void *self);
+    /// Does this block take the query? A zone can have several blocks (view). Worker.
+    bool (*match)(void *self, const struct query *q);
+    /// The way in, in plugin order. Worker, inside an RCU read section; must not block.
+    enum verdict (*query)(void *self, struct query *q);
+    /// The way out, in reverse order, for each plugin whose .query was entered (or is NULL and was passed): may change
+    /// the reply. Sees failures too (q->reply.fail_text). Worker.
+    enum verdict (*reply)(void *self, struct query *q);
+    /// Last, for every plugin entered, after the reply was written. Worker.
+    void (*done)(void *self, const struct query *q, const struct outcome *o);
+    /// A parked query ends by time-out or shutdown while this plugin holds it: forget `q`. Worker.
+    void (*cancel)(void *self, struct query *q);
+    /// Is the plugin ready to serve (ready's question)? Any thread.
+    bool (*ready)(void *self);
+    const struct plugin_interface *provides; ///< list ended by a NULL name
+    const char *const *wants;                ///< interface names, NULL ends; missing ones are not an error
+    /// Called for each wanted interface that an instance of the same block provides. Main thread, after every .setup.
+    void (*join)(void *self, const char *name, const void *ops, void *provider);
+};
+
+/// Defines plugin `id`: `CLUSTERDNS_PLUGIN(whoami, .setup = …, .query = …);` at the end of src/plugins/whoami.c.
+#define CLUSTERDNS_PLUGIN(id, ...)                                                                                     \
+    const struct plugin clusterdns_plugin_##id = {.abi = CLUSTERDNS_PLUGIN_ABI, .name = #id, __VA_ARGS__}
+
+struct server_state;
+/// Calls `fn` for every plugin instance of the server that has a .ready hook, in server order. Main thread.
+void server_each_ready(const struct server_state *state, void (*fn)(void *arg, const char *plugin, bool ready),
+                       void *arg);
+/// True from the moment a termination signal came. Any thread.
+bool server_stopping(const struct server_state *state);
