@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Kubernetes control plane on loopback: etcd and kube-apiserver, optionally kube-controller-manager and kwok.
+
+    with ControlPlane() as plane:
+        plane.apply(open("objects.yaml").read())
+        plane.kubectl("get", "services", "-A")
+
+The binaries come from `test/cluster/build`. Everything lives in one temporary folder and ends with the process.
+"""
+
+import base64
+import http.client
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+import yaml
+
+from processes import Process, Timeout, free_port, wait_for
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+START_SECONDS = 60  # for one program of the control plane to be ready; about 4 on an idle machine
+REQUEST_SECONDS = 30
+SERVICE_RANGE = "10.96.0.0/12,fd00:10:96::/112"
+ADVERTISED = "198.51.100.10"  # what the API server writes as the endpoint of default/kubernetes; nobody connects to it
+
+# Who may ask the API server: token -> (user, groups). `dns` gets the stock role of CoreDNS, `partial` the same without
+# endpointslices, `nobody` nothing.
+TOKENS = {
+    "admin": ("admin-token-4f1a", "admin", "system:masters"),
+    "dns": ("dns-token-93bc", "clusterdns", ""),
+    "partial": ("partial-token-b21e", "partial", ""),
+    "nobody": ("nobody-token-77d0", "nobody", ""),
+}
+
+PATHS = {  # kind -> (API prefix, plural, namespaced)
+    "Namespace": ("/api/v1", "namespaces", False),
+    "Node": ("/api/v1", "nodes", False),
+    "Service": ("/api/v1", "services", True),
+    "Pod": ("/api/v1", "pods", True),
+    "ConfigMap": ("/api/v1", "configmaps", True),
+    "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices", True),
+    "Deployment": ("/apis/apps/v1", "deployments", True),
+    "StatefulSet": ("/apis/apps/v1", "statefulsets", True),
+    "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles", False),
+    "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings", False),
+}
+
+
+def _role(name, slices=True):
+    """The rules of the stock ClusterRole system:coredns: list and watch, nothing else."""
+    rules = [{"apiGroups": [""], "resources": ["endpoints", "services", "pods", "namespaces"], "verbs": ["list", "watch"]}]
+    if slices:
+        rules.append({"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]})
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+
+
+def _binding(role, user):
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+
+
+def binaries(*names):
+    """{name: path} of the named programs (all without names), built if they are missing."""
+    built = subprocess.run([os.path.join(HERE, "build"), *names], stdout=subprocess.PIPE, check=True, text=True)
+    return dict(line.split(" ", 1) for line in built.stdout.splitlines())
+
+
+class ApiError(Exception):
+    """An answer of the API server that is not 2xx."""
+
+    def __init__(self, status, body):
+        super().__init__(f"{status}: {body[:500]}")
+        self.status, self.body = status, body
+
+
+class ControlPlane:
+    """etcd and an API server; `controllers` adds the controller manager, `nodes` that many kwok nodes."""
+
+    def __init__(self, controllers=False, nodes=0):
+        self.programs = binaries(
+            "etcd", "kube-apiserver", "kubectl", *(["kube-controller-manager"] if controllers else []), *(["kwok"] if nodes else [])
+        )
+        self.controllers, self.nodes = controllers, nodes
+        self.folder = tempfile.mkdtemp(prefix="clusterdns-plane-")
+        self.etcd_port, self.api_port = free_port(), free_port()
+        self.url = f"https://127.0.0.1:{self.api_port}"
+        self.etcd_url = f"http://127.0.0.1:{self.etcd_port}"
+        self.processes = []
+        self._make_keys()
+        self.etcd = self._process("etcd", self._etcd_flags())
+        self.api = self._process("kube-apiserver", self._api_flags())
+        self._ssl = ssl.create_default_context(cafile=self.path("ca.crt"))
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *unused):
+        self.stop()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    # ---- life ----
+
+    def start(self):
+        self.start_etcd()
+        self.start_api()
+        return self.prepare()
+
+    def prepare(self):
+        """What a fresh API server needs: roles, and the controllers and nodes that were asked for."""
+        for role, user, slices in (("system:coredns", "clusterdns", True), ("test:partial", "partial", False)):
+            self.apply_object(_role(role, slices))
+            self.apply_object(_binding(role, user))
+        self.wait_for_object("/api/v1/namespaces/default")
+        if self.controllers:
+            self._process("kube-controller-manager", self._controller_flags()).start()
+        if self.nodes:
+            self._process("kwok", ["--kubeconfig", self.kubeconfig(), "--manage-all-nodes=true"]).start()
+            for number in range(self.nodes):
+                self.apply_object(self._node(number))
+        return self
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start_etcd(self):
+        self.etcd.start()
+        self._wait_ready(self.etcd, self._etcd_healthy)
+
+    def start_api(self, seconds=START_SECONDS):
+        self.api.start()
+        self._wait_ready(self.api, self._api_ready, seconds)
+
+    def kill_api(self):
+        """As a crash: connections are cut, nothing is cleaned up. `start_api` brings it back with the same data."""
+        self.api.kill()
+
+    def restart_api(self):
+        self.kill_api()
+        self.start_api()
+
+    def _process(self, program, flags):
+        process = Process(program, [self.programs[program], *flags], self.path(f"{program}.log"))
+        self.processes.append(process)
+        return process
+
+    def _wait_ready(self, process, ready, seconds=START_SECONDS):
+        def check():
+            process.check_alive()
+            return ready()
+
+        try:
+            wait_for(check, seconds, f"{process.name} to be ready", interval=0.1)
+        except Timeout as error:
+            raise Timeout(f"{error}\n{process.log_tail()}") from None
+
+    def _etcd_healthy(self):
+        try:
+            with urllib.request.urlopen(f"{self.etcd_url}/health", timeout=2) as answer:
+                return b"true" in answer.read()
+        except OSError:
+            return False
+
+    def _api_ready(self):
+        try:
+            return self.request("GET", "/readyz", timeout=2)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    # ---- keys, flags, kubeconfigs ----
+
+    def _openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def _make_keys(self):
+        """A CA, the API server's certificate, a client certificate in group system:masters, service account keys."""
+        new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+        self._openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test-ca")
+        names = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,DNS:kubernetes.default.svc,IP:10.96.0.1"
+        for name, subject, extension in (
+            ("apiserver", "/CN=kube-apiserver", names),
+            ("client", "/O=system:masters/CN=admin", "extendedKeyUsage=clientAuth"),
+        ):
+            with open(self.path(f"{name}.ext"), "w", encoding="utf-8") as file:
+                file.write(extension + "\n")
+            self._openssl("req", *new[:-2], "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
+            signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", f"{name}.ext"]
+            self._openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signing)
+        self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "sa.key")
+        self._openssl("ec", "-in", "sa.key", "-pubout", "-out", "sa.pub")
+        with open(self.path("tokens.csv"), "w", encoding="utf-8") as file:
+            for number, (token, user, group) in enumerate(TOKENS.values()):
+                file.write(f'{token},{user},{number},"{group}"\n')
+
+    def _etcd_flags(self):
+        peer = f"http://127.0.0.1:{free_port()}"
+        return [
+            "--data-dir", self.path("etcd"), "--unsafe-no-fsync", "--log-level", "warn", "--max-txn-ops", "4096",
+            "--max-request-bytes", "33554432", "--quota-backend-bytes", str(4 << 30),
+            "--listen-client-urls", self.etcd_url, "--advertise-client-urls", self.etcd_url,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
+        ]  # fmt: skip
+
+    def _api_flags(self):
+        return [
+            "--etcd-servers", self.etcd_url, "--bind-address", "127.0.0.1", "--secure-port", str(self.api_port),
+            "--advertise-address", ADVERTISED,
+            "--tls-cert-file", self.path("apiserver.crt"), "--tls-private-key-file", self.path("apiserver.key"),
+            "--client-ca-file", self.path("ca.crt"), "--token-auth-file", self.path("tokens.csv"),
+            "--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount",
+            "--service-cluster-ip-range", SERVICE_RANGE,
+            "--service-account-issuer", "https://kubernetes.default.svc",
+            "--service-account-key-file", self.path("sa.pub"),
+            "--service-account-signing-key-file", self.path("sa.key"),
+        ]  # fmt: skip
+
+    def _controller_flags(self):
+        return [
+            "--kubeconfig", self.kubeconfig(), "--leader-elect=false", "--secure-port", "0",
+            "--concurrent-service-endpoint-syncs", "5",
+            "--controllers", "endpointslice-controller,deployment-controller,replicaset-controller,"
+            "statefulset-controller,namespace-controller,garbage-collector-controller",
+        ]  # fmt: skip
+
+    def _node(self, number):
+        cidrs = [f"10.244.{number}.0/24", f"fd00:10:244:{number}::/64"]
+        return {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": f"node-{number}",
+                "labels": {"topology.kubernetes.io/zone": f"zone-{number % 3}", "kubernetes.io/hostname": f"node-{number}"},
+            },
+            "spec": {"podCIDR": cidrs[0], "podCIDRs": cidrs},
+        }
+
+    def kubeconfig(self, user="admin", server=None, **changes):
+        """Writes a kubeconfig for one of TOKENS (or "certificate") and returns its path; `changes` go into the user."""
+        if user == "certificate":
+            secret = {"client-certificate": self.path("client.crt"), "client-key": self.path("client.key")}
+        else:
+            secret = {"token": TOKENS[user][0]}
+        with open(self.path("ca.crt"), "rb") as file:
+            authority = base64.b64encode(file.read()).decode()
+        url = server or self.url
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority-data": authority}}],
+            "users": [{"name": user, "user": {**secret, **changes}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
+            "current-context": "test",
+        }
+        path = self.path(f"kubeconfig-{user}-{urllib.parse.urlsplit(url).port}")
+        with open(path, "w", encoding="utf-8") as file:
+            yaml.safe_dump(config, file)
+        return path
+
+    # ---- talking to it ----
+
+    def kubectl(self, *arguments, stdin=None, seconds=60):
+        """Runs kubectl as admin and returns its standard output; a failure raises with its standard error."""
+        done = subprocess.run(
+            [self.programs["kubectl"], "--kubeconfig", self.kubeconfig(), "--cache-dir", self.path("kubectl"), *arguments],
+            input=stdin, capture_output=True, text=True, timeout=seconds, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done.stdout
+
+    def connect(self, timeout=REQUEST_SECONDS):
+        return http.client.HTTPSConnection("127.0.0.1", self.api_port, timeout=timeout, context=self._ssl)
+
+    @staticmethod
+    def headers(user="admin", **more):
+        return {"Authorization": f"Bearer {TOKENS[user][0]}", "Accept": "application/json", **more}
+
+    def request(self, method, path, body=None, user="admin", content="application/json", timeout=REQUEST_SECONDS):
+        """One request; returns (status, text). `body` is sent as JSON."""
+        connection = self.connect(timeout)
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, data, self.headers(user, **{"Content-Type": content}))
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def call(self, method, path, body=None, **options):
+        """As request, but returns the decoded object and raises ApiError unless the status is 2xx."""
+        status, text = self.request(method, path, body, **options)
+        if not 200 <= status < 300:
+            raise ApiError(status, text)
+        return json.loads(text)
+
+    def wait_for_object(self, path, seconds=START_SECONDS):
+        wait_for(lambda: self.request("GET", path)[0] == 200, seconds, path, interval=0.1)
+
+    @staticmethod
+    def object_path(obj, named=True):
+        prefix, plural, namespaced = PATHS[obj["kind"]]
+        meta = obj["metadata"]
+        middle = f"/namespaces/{meta.get('namespace', 'default')}" if namespaced else ""
+        return f"{prefix}{middle}/{plural}" + (f"/{meta['name']}" if named else "")
+
+    def apply(self, text):
+        """Creates or replaces all objects of a YAML text; a Pod's `status` is written too. Returns them as decoded."""
+        objects = [obj for obj in yaml.safe_load_all(text) if obj]
+        for obj in objects:
+            self.apply_object(obj)
+        return objects
+
+    def apply_object(self, obj):
+        path = self.object_path(obj)
+        status, text = self.request("POST", self.object_path(obj, named=False), obj)
+        if status == 409:
+            old = self.call("GET", path)
+            new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": old["metadata"]["resourceVersion"]}}
+            self.call("PUT", path, new)
+        elif status != 201:
+            raise ApiError(status, f"{path}: {text}")
+        if obj["kind"] == "Pod" and "status" in obj:
+            self.call("PATCH", f"{path}/status", {"status": obj["status"]}, content="application/merge-patch+json")
+
+    def delete_object(self, obj):
+        self.call("DELETE", self.object_path(obj), {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
+
+    # ---- etcd ----
+
+    def etcd_call(self, path, body, timeout=REQUEST_SECONDS):
+        """A call of etcd's JSON gateway, e.g. ("/v3/kv/range", {"key": base64 text})."""
+        request = urllib.request.Request(f"{self.etcd_url}{path}", json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return json.loads(answer.read())
+
+    def put_raw(self, pairs, batch=1000):
+        """Writes (key, object) pairs straight into etcd as JSON, as the API server would store them."""
+        pairs = list(pairs)
+        for start in range(0, len(pairs), batch):
+            puts = [
+                {"requestPut": {"key": _b64(key), "value": _b64(json.dumps(obj, separators=(",", ":")))}}
+                for key, obj in pairs[start : start + batch]
+            ]
+            self.etcd_call("/v3/kv/txn", {"success": puts})
+
+    def compact(self):
+        """Throws all history away but the newest revision, so that older resource versions are gone (410)."""
+        revision = self.etcd_call("/v3/kv/range", {"key": _b64("/registry/none")})["header"]["revision"]
+        self.etcd_call("/v3/kv/compaction", {"revision": revision, "physical": True})
+        return int(revision)
+
+
+def _b64(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+if __name__ == "__main__":  # a control plane to play with, until interrupted
+    with ControlPlane(controllers=True, nodes=2) as the_plane:
+        print(f"kubectl --kubeconfig {the_plane.kubeconfig()}\nlogs in {the_plane.folder}", flush=True)
+        while True:
+            time.sleep(3600)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes, free ports and waiting with a deadline: what every part of the cluster tests needs."""
+
+import ctypes
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+class Timeout(AssertionError):
+    """A condition did not come true in time."""
+
+
+def wait_for(condition, seconds, what, interval=0.02):
+    """Returns the first true value of condition(); raises Timeout (naming `what`) after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Timeout(f"waited {seconds} s in vain for {what}")
+        time.sleep(interval)
+
+
+_given_ports = set()
+
+
+def free_port():
+    """A port that is free now for TCP and UDP on all addresses; none is given twice by one test process.
+
+    Taken from below the kernel's range for outgoing connections: those cannot grab it before the server binds.
+    """
+    for _ in range(200):
+        port = random.randrange(20000, 32000)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM
+        ) as udp:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tcp.bind(("", port))
+                udp.bind(("", port))
+            except OSError:
+                continue
+            if port not in _given_ports:
+                _given_ports.add(port)
+                return port
+    raise OSError("no free port")
+
+
+def _die_with_parent():
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Process:
+    """A program that runs until it is stopped; its output goes to `log_path` (appended)."""
+
+    def __init__(self, name, argv, log_path, env=None, cwd=None):
+        self.name, self.argv, self.log_path, self.env, self.cwd = name, [str(a) for a in argv], log_path, env, cwd
+        self.child = None
+
+    def start(self):
+        assert self.child is None, f"{self.name} runs already"
+        with open(self.log_path, "ab") as log:
+            self.child = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.env,
+                cwd=self.cwd,
+                preexec_fn=_die_with_parent,
+            )
+        return self
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def alive(self):
+        return self.child is not None and self.child.poll() is None
+
+    def check_alive(self):
+        """Raises, with the end of the log, if the program has ended by itself."""
+        if not self.alive():
+            raise AssertionError(f"{self.name} ended with {self.child and self.child.returncode}:\n{self.log_tail()}")
+
+    def stop(self, seconds=10):
+        """SIGTERM, and SIGKILL after `seconds`; returns the exit status."""
+        if self.child is None:
+            return None
+        self.child.terminate()
+        try:
+            status = self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            status = self._kill()
+        self.child = None
+        return status
+
+    def kill(self):
+        """SIGKILL, and waits until the process is gone."""
+        if self.child is not None:
+            self._kill()
+            self.child = None
+
+    def _kill(self):
+        self.child.kill()
+        return self.child.wait(10)
+
+    def log(self):
+        if not os.path.exists(self.log_path):
+            return ""
+        with open(self.log_path, "rb") as log:
+            return log.read().decode("utf-8", "replace")
+
+    def log_tail(self, size=4000):
+        return self.log()[-size:]

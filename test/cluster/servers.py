@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts CoreDNS and our server on loopback with a Corefile, waits until they are ready, collects logs, stops them.
+
+In a Corefile text, @NAME@ stands for a value given by the test; @READY@ is a free HTTP port for `ready 127.0.0.1:@READY@`.
+"""
+
+import os
+import shutil
+import tempfile
+import urllib.request
+
+from asking import ask
+from controlplane import binaries
+from processes import Process, Timeout, free_port, wait_for
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+READY_SECONDS = 30
+
+
+def clusterdns_binary():
+    path = os.environ.get("CLUSTERDNS", os.path.join(ROOT, "build", "clusterdns"))
+    if not os.access(path, os.X_OK):
+        raise AssertionError(f"{path} is missing: run `make` first")
+    return path
+
+
+class DnsServer:
+    """A running server; `ready=False` starts it without waiting (a server that is meant not to become ready)."""
+
+    def __init__(self, name, program, corefile, ready=True, env=None, **values):
+        self.name, self.port = name, free_port()
+        self.ready_port = free_port() if "@READY@" in corefile else None
+        self.folder = tempfile.mkdtemp(prefix=f"clusterdns-{name}-")
+        text = corefile.replace("@READY@", str(self.ready_port))
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", str(value))
+        conf = os.path.join(self.folder, "Corefile")
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write(text)
+        self.process = Process(
+            name,
+            [program, "-conf", conf, "-dns.port", self.port],
+            os.path.join(self.folder, "log"),
+            env={**os.environ, **(env or {})},
+            cwd=self.folder,
+        )
+        try:
+            self.process.start()
+            if ready:
+                self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
+
+    def wait_ready(self, seconds=READY_SECONDS):
+        """Until any DNS answer comes and, where the Corefile has @READY@, /ready says 200."""
+        try:
+            wait_for(self.is_ready, seconds, f"{self.name} to be ready", interval=0.05)
+        except Timeout as error:
+            raise Timeout(f"{error}\n{self.process.log_tail()}") from None
+
+    def is_ready(self):
+        self.process.check_alive()
+        return self.http_ready() and self.ask("ready.invalid. A", seconds=0.2).result == "reply"
+
+    def http_ready(self):
+        if self.ready_port is None:
+            return True
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ready_port}/ready", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def ask(self, line, seconds=5):
+        return ask(self.port, line, seconds)
+
+    def log(self):
+        return self.process.log()
+
+    def stop(self, seconds=10):
+        """SIGTERM; returns the exit status and removes the folder."""
+        status = self.process.stop(seconds)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return status
+
+    def memory(self):
+        """{"Rss": bytes, "Anonymous": bytes, …} from the kernel's sum over the process's mappings."""
+        with open(f"/proc/{self.process.pid}/smaps_rollup", encoding="ascii") as file:
+            rows = [line.split() for line in file.readlines()[1:]]
+        return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
+
+
+def coredns(corefile, **options):
+    return DnsServer("coredns", binaries("coredns")["coredns"], corefile, **options)
+
+
+def clusterdns(corefile, **options):
+    return DnsServer("clusterdns", clusterdns_binary(), corefile, **options)
