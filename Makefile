@@ -58,7 +58,8 @@ deps:
 	@tools/deps
 
 ## make run              install what is missing, build, serve zones/example-cluster on 127.0.0.1:1053
-run: deps
+run:
+	@tools/deps build run
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tools/run $B/clusterdns
 
@@ -69,7 +70,7 @@ test: deps
 
 $B/unit/%: test/unit/%.c $B/libclusterdns.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itest/unit $(PKG_CFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns
+	$(CC) $(CPPFLAGS) -Itest/unit $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns
 
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do echo "== $$t"; $$t; done
@@ -86,13 +87,15 @@ cases: $B/clusterdns
 	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases
 
 ## make test-cluster     the same and all cases on a real control plane, beside CoreDNS (builds them once through Go)
-test-cluster: deps
+test-cluster:
+	@tools/deps build test cluster
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@test/cluster/build
 	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/compat test/cluster
 
-## make lint             include rules, formatting, clang-tidy, duplicate-free order list, shell and python syntax
-lint: deps
+## make lint             include rules, formatting, clang-tidy, banned words, shell and python syntax
+lint:
+	@tools/deps build test lint
 	@tools/lint
 
 format:
@@ -109,6 +112,7 @@ bench: all $(BENCH_BIN)
 ## make fuzz             fuzz each target for FUZZ_SECONDS (60) with libFuzzer
 FUZZ_SECONDS ?= 60
 fuzz:
+	@tools/deps build lint
 	@tools/fuzz $(FUZZ_SECONDS)
 
 ## make install          DESTDIR= PREFIX=/usr/local
