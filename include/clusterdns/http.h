@@ -14,15 +14,23 @@ struct http_response {
     size_t cap, len;          ///< len: set by the handler
     char *owned;              ///< NULL, or the body in place of `body`
 };
-/// Answers a request. Runs on the main thread; must not block.
+/// Answers a request. Runs on the main thread; must not block, open or close endpoints.
 typedef void (*http_handler)(void *arg, struct http_response *response);
 
 struct http_endpoint;
 
-/// Serves `path` on `address` ("host:port", ":8080", "[::1]:8080", as Go's net.Listen takes it). One listener serves
-/// all paths of an address and lives until its last endpoint is closed. CDNS_EEXIST: the path is taken there;
-/// CDNS_EINVAL: not an address; CDNS_EIO: the system refused to listen (errno is set).
+/// Serves `path` on `address` ("host:port", ":8080", "[::1]:8080", as Go's net.Listen takes it: no host, 0.0.0.0 and ::
+/// each accept IPv4 and IPv6; of a name's addresses the first IPv4 one is taken; a host name is looked up while the
+/// caller waits). One listener serves all paths of an address, however the address is spelled, and lives until its last
+/// endpoint is closed. GET and HEAD are answered, other methods with 405, other paths with 404.
+/// The same handler may be opened several times on one path (two server blocks, a reload that starts the new
+/// configuration before it stops the old one): the newest endpoint answers, and an older one again once that is closed.
+/// CDNS_EEXIST: the path is taken there by another handler; CDNS_EINVAL: not an address; CDNS_EIO: the system refused
+/// to listen (errno is set); CDNS_ENOMEM.
 int http_open(const char *address, const char *path, http_handler handler, void *arg,
               struct http_endpoint **endpoint) CDNS_MUSTCHECK;
-/// Ends the endpoint; its listener closes at once with the last one. NULL is allowed.
+/// Ends the endpoint; its listener closes at once with the last one. NULL is allowed. Not from within a handler.
 void http_close(struct http_endpoint *endpoint);
+/// Is the text of the form that Go's net.SplitHostPort takes? NULL if so, otherwise its words ("address a: missing port
+/// in address"), written to `error` (`size` bytes, cut when longer). Nothing is looked up.
+const char *http_address_error(const char *address, char *error, size_t size);

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+// HTTP endpoints: libmicrohttpd without threads of its own, driven by the main loop through its epoll descriptor.
+#include "server/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HTTP_MEMORY 16384 // bytes a connection may use, request line and headers included
+#define HTTP_BACKLOG 128
+#define HTTP_BODY 4096 // bytes of a response's first buffer
+
+struct http_limits http_limits = {.connections = 128, .per_address = 32, .idle_s = 5, .lifetime_ms = 15000};
+
+// An accepted connection, in order of acceptance and so of deadline.
+struct connection {
+    TAILQ_ENTRY(connection) link;
+    uint64_t deadline_ms; // in uv_now()'s time
+    int fd;               // libmicrohttpd's; -1: past its deadline and out of the list
+};
+
+struct listener {
+    struct listener *next;
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } address;
+    struct MHD_Daemon *daemon;
+    struct http_endpoint *endpoints; // newest first
+    TAILQ_HEAD(, connection) connections;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    unsigned handles; // not closed yet
+};
+
+struct http_endpoint {
+    struct http_endpoint *next;
+    struct listener *listener;
+    http_handler handler;
+    void *arg;
+    char path[];
+};
+
+static uv_loop_t *loop;
+static struct listener *listeners;
+
+// Addresses ----------------------------------------------------------------------------------------------------------
+
+struct host_port {
+    const char *host, *port; // port: to the end of the text
+    size_t host_len;
+};
+
+// Splits as Go's net.SplitHostPort; the text of the error, or NULL.
+static const char *split_host_port(const char *text, struct host_port *out)
+{
+    const char *colon = strrchr(text, ':');
+    const char *open_from = text, *close_from = text;
+    if (colon == NULL)
+        return "missing port in address";
+    if (text[0] == '[') {
+        const char *end = strchr(text, ']');
+        if (end == NULL)
+            return "missing ']' in address";
+        if (end + 1 != colon)
+            return end[1] == ':' ? "too many colons in address" : "missing port in address";
+        *out = (struct host_port){.host = text + 1, .host_len = (size_t)(end - text) - 1, .port = colon + 1};
+        open_from = text + 1;
+        close_from = end + 1;
+    } else {
+        *out = (struct host_port){.host = text, .host_len = (size_t)(colon - text), .port = colon + 1};
+        if (memchr(text, ':', out->host_len) != NULL)
+            return "too many colons in address";
+    }
+    if (strchr(open_from, '[') != NULL)
+        return "unexpected '[' in address";
+    if (strchr(close_from, ']') != NULL)
+        return "unexpected ']' in address";
+    return NULL;
+}
+
+const char *http_address_error(const char *address, char *error, size_t size)
+{
+    struct host_port parts;
+    const char *text = split_host_port(address, &parts);
+    if (text == NULL)
+        return NULL;
+    if (address[0] == '\0')
+        snprintf(error, size, "%s", text);
+    else
+        snprintf(error, size, "address %s: %s", address, text);
+    return error;
+}
+
+// A decimal port, none (0, the system chooses), or a name of /etc/services; -1 for anything else.
+static int port_number(const char *text)
+{
+    if (strspn(text, "0123456789") == strlen(text)) {
+        long port = strlen(text) > 9 ? -1 : strtol(text, NULL, 10);
+        return port > UINT16_MAX ? -1 : (int)port;
+    }
+    const struct servent *service = getservbyname(text, "tcp");
+    return service == NULL ? -1 : ntohs((uint16_t)service->s_port);
+}
+
+// The first IPv4 address of a name or literal, else its first IPv6 one.
+static int resolve_host(const struct host_port *parts, struct listener *l)
+{
+    char host[NI_MAXHOST];
+    if (parts->host_len >= sizeof(host))
+        return CDNS_EINVAL;
+    memcpy(host, parts->host, parts->host_len);
+    host[parts->host_len] = '\0';
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *all;
+    if (getaddrinfo(host, NULL, &hints, &all) != 0)
+        return CDNS_EINVAL;
+    const struct addrinfo *best = NULL;
+    for (const struct addrinfo *i = all; i != NULL; i = i->ai_next) {
+        if (i->ai_addrlen > sizeof(l->address) || (i->ai_family != AF_INET && i->ai_family != AF_INET6))
+            continue;
+        if (best == NULL || (best->ai_family != AF_INET && i->ai_family == AF_INET))
+            best = i;
+    }
+    if (best != NULL)
+        memcpy(&l->address, best->ai_addr, best->ai_addrlen);
+    freeaddrinfo(all);
+    return best == NULL ? CDNS_EINVAL : 0;
+}
+
+// Fills l->address. The wildcards of both families and no host at all become ::, which accepts both.
+static int resolve(const char *text, struct listener *l)
+{
+    struct host_port parts;
+    int port, error;
+    if (split_host_port(text, &parts) != NULL || (port = port_number(parts.port)) < 0)
+        return CDNS_EINVAL;
+    if (parts.host_len > 0 && (error = resolve_host(&parts, l)) != 0)
+        return error;
+    bool any = parts.host_len == 0 ||
+               (l->address.sa.sa_family == AF_INET && l->address.in.sin_addr.s_addr == htonl(INADDR_ANY));
+    if (any)
+        l->address.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
+    if (l->address.sa.sa_family == AF_INET6)
+        l->address.in6.sin6_port = htons((uint16_t)port);
+    else
+        l->address.in.sin_port = htons((uint16_t)port);
+    return 0;
+}
+
+static bool same_address(const struct listener *a, const struct listener *b)
+{
+    if (a->address.sa.sa_family != b->address.sa.sa_family)
+        return false;
+    if (a->address.sa.sa_family == AF_INET)
+        return a->address.in.sin_port != 0 && a->address.in.sin_port == b->address.in.sin_port &&
+               a->address.in.sin_addr.s_addr == b->address.in.sin_addr.s_addr;
+    return a->address.in6.sin6_port != 0 && a->address.in6.sin6_port == b->address.in6.sin6_port &&
+           a->address.in6.sin6_scope_id == b->address.in6.sin6_scope_id &&
+           memcmp(&a->address.in6.sin6_addr, &b->address.in6.sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+// SO_REUSEPORT, as CoreDNS: on the host's network a new process starts while the old one still answers.
+static int bind_socket(const struct listener *l)
+{
+    const int on = 1, off = 0;
+    const bool v6 = l->address.sa.sa_family == AF_INET6;
+    int fd = socket(l->address.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
+        (!v6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0) &&
+        bind(fd, &l->address.sa, v6 ? sizeof(l->address.in6) : sizeof(l->address.in)) == 0 &&
+        listen(fd, HTTP_BACKLOG) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+// A listening descriptor, or -1 with errno. On a machine without IPv6 the wildcard is IPv4's.
+static int listen_socket(struct listener *l)
+{
+    int fd = bind_socket(l);
+    if (fd >= 0 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL) || l->address.sa.sa_family != AF_INET6 ||
+        !IN6_IS_ADDR_UNSPECIFIED(&l->address.in6.sin6_addr))
+        return fd;
+    struct listener v4 = {.address.in = {.sin_family = AF_INET, .sin_port = l->address.in6.sin6_port}};
+    return bind_socket(&v4);
+}
+
+// Requests -----------------------------------------------------------------------------------------------------------
+
+// Queues a response; `body` belongs to the response when `mode` says so. Every connection carries one request: probes
+// and scrapes are far apart, and an idle connection is one that others cannot have.
+static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *type, void *body,
+                               size_t len, enum MHD_ResponseMemoryMode mode)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(len, body, mode);
+    if (response == NULL) {
+        if (mode == MHD_RESPMEM_MUST_FREE)
+            free(body);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static const char text_plain[] = "text/plain; charset=utf-8";
+
+static enum MHD_Result respond_text(struct MHD_Connection *connection, unsigned status, const char *text)
+{
+    return respond(connection, status, text_plain, (void *)(uintptr_t)text, strlen(text), MHD_RESPMEM_PERSISTENT);
+}
+
+static struct http_endpoint *find_endpoint(const struct listener *l, const char *path)
+{
+    struct http_endpoint *e = l->endpoints;
+    while (e != NULL && strcmp(e->path, path) != 0)
+        e = e->next;
+    return e;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_size, void **state)
+{
+    (void)version, (void)upload, (void)upload_size, (void)state;
+    const struct http_endpoint *e = find_endpoint(arg, url);
+    if (e == NULL)
+        return respond_text(connection, MHD_HTTP_NOT_FOUND, "404 page not found\n");
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return respond_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+    char body[HTTP_BODY];
+    struct http_response r = {
+        .status = MHD_HTTP_OK, .content_type = text_plain, .body = body, .cap = sizeof(body), .owned = NULL};
+    e->handler(e->arg, &r);
+    if (r.owned != NULL)
+        return respond(connection, (unsigned)r.status, r.content_type, r.owned, r.len, MHD_RESPMEM_MUST_FREE);
+    if (!EXPECT(r.len <= sizeof(body)))
+        return MHD_NO;
+    return respond(connection, (unsigned)r.status, r.content_type, body, r.len, MHD_RESPMEM_MUST_COPY);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct listener *l = arg;
+    struct connection *c = *context;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (c != NULL && c->fd >= 0)
+            TAILQ_REMOVE(&l->connections, c, link);
+        free(c);
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    // Without memory the connection has no deadline, but still the time-out for idle ones.
+    if (info == NULL || (c = malloc(sizeof(*c))) == NULL)
+        return;
+    *c = (struct connection){.fd = info->connect_fd, .deadline_ms = uv_now(loop) + http_limits.lifetime_ms};
+    TAILQ_INSERT_TAIL(&l->connections, c, link);
+    *context = c;
+}
+
+// Listeners ----------------------------------------------------------------------------------------------------------
+
+static void on_timer(uv_timer_t *timer);
+
+// Lets libmicrohttpd work and asks when it wants to again.
+static void run(struct listener *l)
+{
+    MHD_run(l->daemon);
+    MHD_UNSIGNED_LONG_LONG wait;
+    bool timed = MHD_get_timeout(l->daemon, &wait) == MHD_YES;
+    uint64_t ms = timed ? wait : UINT64_MAX;
+    const struct connection *oldest = TAILQ_FIRST(&l->connections);
+    if (oldest != NULL) {
+        uint64_t now = uv_now(loop);
+        uint64_t left = oldest->deadline_ms > now ? oldest->deadline_ms - now : 0;
+        ms = left < ms ? left : ms;
+    }
+    if (ms == UINT64_MAX)
+        uv_timer_stop(&l->timer);
+    else
+        uv_timer_start(&l->timer, on_timer, ms, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct listener *l = timer->data;
+    struct connection *c;
+    while ((c = TAILQ_FIRST(&l->connections)) != NULL && c->deadline_ms <= uv_now(loop)) {
+        shutdown(c->fd, SHUT_RDWR); // libmicrohttpd finds the end of the stream and closes
+        TAILQ_REMOVE(&l->connections, c, link);
+        c->fd = -1;
+    }
+    run(l);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    run(poll->data);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct listener *l = handle->data;
+    if (--l->handles == 0)
+        free(l);
+}
+
+// Closes sockets now, memory when the loop has let go of the handles.
+static void listener_close(struct listener *l)
+{
+    struct listener **at = &listeners;
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    uv_close((uv_handle_t *)&l->poll, on_handle_closed); // before its descriptor goes
+    uv_close((uv_handle_t *)&l->timer, on_handle_closed);
+    MHD_stop_daemon(l->daemon);
+}
+
+static struct MHD_Daemon *start_daemon(struct listener *l, int fd)
+{
+    return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
+                            MHD_OPTION_CONNECTION_LIMIT, http_limits.connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                            http_limits.per_address, MHD_OPTION_CONNECTION_TIMEOUT, http_limits.idle_s,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY, MHD_OPTION_NOTIFY_CONNECTION,
+                            on_connection, l, MHD_OPTION_END);
+}
+
+// Starts to listen on l->address. When libmicrohttpd does not start (no memory), it does not tell whether it has closed
+// the socket: better to lose a descriptor then than to close another's.
+static int listener_start(struct listener *l)
+{
+    int fd = listen_socket(l);
+    if (fd < 0)
+        return CDNS_EIO;
+    l->daemon = start_daemon(l, fd);
+    if (l->daemon == NULL)
+        return CDNS_ENOMEM;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    int error = info == NULL ? UV_ENOSYS : uv_poll_init(loop, &l->poll, info->epoll_fd);
+    if (error != 0) {
+        MHD_stop_daemon(l->daemon);
+        errno = -error;
+        return CDNS_EIO;
+    }
+    uv_timer_init(loop, &l->timer);
+    l->poll.data = l->timer.data = l;
+    l->handles = 2;
+    l->next = listeners;
+    listeners = l;
+    uv_poll_start(&l->poll, UV_READABLE, on_ready);
+    run(l);
+    return 0;
+}
+
+// The listener of an address; `*created` says that it is a new one without endpoints.
+static int listener_get(const char *address, struct listener **out, bool *created)
+{
+    struct listener *l = calloc(1, sizeof(*l));
+    if (l == NULL)
+        return CDNS_ENOMEM;
+    TAILQ_INIT(&l->connections);
+    int error = resolve(address, l);
+    struct listener *old = NULL;
+    if (error == 0) {
+        for (old = listeners; old != NULL && !same_address(old, l);)
+            old = old->next;
+    }
+    *created = old == NULL;
+    if (error == 0 && *created)
+        error = listener_start(l);
+    if (error != 0 || !*created) {
+        int saved = errno;
+        free(l);
+        errno = saved;
+    }
+    *out = *created ? l : old;
+    return error;
+}
+
+// Endpoints ----------------------------------------------------------------------------------------------------------
+
+int http_open(const char *address, const char *path, http_handler handler, void *arg, struct http_endpoint **endpoint)
+{
+    INVARIANT(loop != NULL);
+    size_t size = strlen(path) + 1;
+    struct http_endpoint *e = malloc(sizeof(*e) + size);
+    if (e == NULL)
+        return CDNS_ENOMEM;
+    *e = (struct http_endpoint){.handler = handler, .arg = arg};
+    memcpy(e->path, path, size);
+    bool created;
+    int error = listener_get(address, &e->listener, &created);
+    if (error == 0 && !created) {
+        const struct http_endpoint *there = find_endpoint(e->listener, path);
+        if (there != NULL && there->handler != handler)
+            error = CDNS_EEXIST;
+    }
+    if (error != 0) {
+        int saved = errno;
+        free(e);
+        errno = saved;
+        return error;
+    }
+    e->next = e->listener->endpoints;
+    e->listener->endpoints = e;
+    *endpoint = e;
+    return 0;
+}
+
+void http_close(struct http_endpoint *endpoint)
+{
+    if (endpoint == NULL)
+        return;
+    struct listener *l = endpoint->listener;
+    struct http_endpoint **at = &l->endpoints;
+    while (*at != endpoint)
+        at = &(*at)->next;
+    *at = endpoint->next;
+    free(endpoint);
+    if (l->endpoints == NULL)
+        listener_close(l);
+}
+
+void http_init(uv_loop_t *main_loop)
+{
+    INVARIANT(loop == NULL);
+    loop = main_loop;
+}
+
+void http_shutdown(void)
+{
+    while (listeners != NULL)
+        http_close(listeners->endpoints);
+    loop = NULL;
+}
