@@ -21,6 +21,7 @@ enum error {
     CDNS_ECANCELED = -13, ///< it was ended before it was done
     CDNS_EDENIED = -14,   ///< the peer refused: credentials or permission
     CDNS_EGONE = -15,     ///< what was asked for has expired (Kubernetes: 410)
+    CDNS_EAGAIN = -16,    ///< not now: a queue is full
 };
 
 /// Short English text of a code; "unknown error" for any other number. Never NULL; static.

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a Corefile to a serving process, and back: start, signals, shutdown.
+#include "server/server.h"
+
+#include "base/rcu.h"
+#include "net/net.h"
+#include "server/generation.h"
+#include "server/http.h"
+#include "server/state.h"
+#include "server/worker.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DRAIN_NS UINT64_C(5000000000) ///< the longest wait for answers in hand (CoreDNS's graceTimeout)
+static const char default_corefile[] = ".\n{\nwhoami\nlog\n}\n";
+
+static int fatal(const char *text)
+{
+    fprintf(stderr, "%s\n", text);
+    return 1;
+}
+
+static void report_to_stderr(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "%s\n", text);
+}
+
+/// The Corefile of the flags: -conf, else ./Corefile, else the built-in one.
+static int build(const struct server_options *o, struct generation **g)
+{
+    const char *path = o->corefile != NULL ? o->corefile : access("Corefile", F_OK) == 0 ? "Corefile" : NULL;
+    int rc = generation_build(path, "Corefile", default_corefile, o->port, report_to_stderr, NULL, g);
+    if (rc == CDNS_OK && (*g)->nblocks == 0) {
+        generation_free(*g);
+        rc = generation_build(NULL, "Corefile", default_corefile, o->port, report_to_stderr, NULL, g);
+    }
+    return rc;
+}
+
+static void on_drained(uv_async_t *async)
+{
+    struct server_state *s = async->data;
+    for (unsigned i = 0; i < s->nworkers; i++)
+        if (!atomic_load(&s->workers[i].drained))
+            return;
+    uv_stop(&s->loop);
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    struct server_state *s = timer->data;
+    log_write(LOG_LEVEL_WARNING, "Shutdown: questions still in hand after %u s are given up",
+              (unsigned)(DRAIN_NS / 1000000000));
+    uv_stop(&s->loop);
+}
+
+static void drain(struct server_state *s)
+{
+    for (unsigned i = 0; i < s->nworkers; i++)
+        worker_command(&s->workers[i], WORKER_DRAIN);
+    uv_timer_start(&s->timer, on_drain_timeout, DRAIN_NS / 1000000, 0);
+}
+
+static void on_lameduck_over(uv_timer_t *timer)
+{
+    drain(timer->data);
+}
+
+/// SIGTERM: not ready from now on; goes on answering for as long as a plugin asks for (lameduck), then drains.
+static void begin_shutdown(struct server_state *s)
+{
+    uint64_t delay = 0;
+    atomic_store(&s->stopping, true);
+    for (unsigned b = 0; b < s->generation->nblocks; b++)
+        for (unsigned i = 0; i < s->generation->blocks[b].ninstances; i++) {
+            const struct instance *in = &s->generation->blocks[b].instances[i];
+            uint64_t wants = in->plugin->shutdown != NULL ? in->plugin->shutdown(in->self) : 0;
+            delay = wants > delay ? wants : delay;
+        }
+    if (delay == 0)
+        drain(s);
+    else
+        uv_timer_start(&s->timer, on_lameduck_over, delay / 1000000, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct server_state *s = handle->data;
+    switch (signum) {
+    case SIGHUP:
+        return;
+    case SIGUSR1:
+        log_write(LOG_LEVEL_WARNING,
+                  "SIGUSR1: reload is not built yet in clusterdns " CDNS_VERSION "; the configuration stays as it is");
+        return;
+    case SIGQUIT:
+        log_write(LOG_LEVEL_INFO, "SIGQUIT: Quitting process immediately");
+        uv_stop(&s->loop);
+        return;
+    default:
+        break;
+    }
+    if (server_stopping(s)) {
+        uv_stop(&s->loop); // a second signal: at once
+        return;
+    }
+    log_write(LOG_LEVEL_INFO, "%s: Shutting down servers then terminating", signum == SIGINT ? "SIGINT" : "SIGTERM");
+    begin_shutdown(s);
+}
+
+static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
+
+static void init_main_loop(struct server_state *s)
+{
+    INVARIANT(uv_loop_init(&s->loop) == 0);
+    INVARIANT(uv_timer_init(&s->loop, &s->timer) == 0);
+    INVARIANT(uv_async_init(&s->loop, &s->drained, on_drained) == 0);
+    s->timer.data = s->drained.data = s;
+    for (size_t i = 0; i < SERVER_SIGNALS; i++) {
+        INVARIANT(uv_signal_init(&s->loop, &s->signals[i]) == 0);
+        s->signals[i].data = s;
+        INVARIANT(uv_signal_start(&s->signals[i], on_signal, signals[i]) == 0);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    http_init(&s->loop);
+}
+
+static void close_walk(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void free_main_loop(struct server_state *s)
+{
+    http_shutdown();
+    uv_walk(&s->loop, close_walk, NULL);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    INVARIANT(uv_loop_close(&s->loop) == 0);
+}
+
+static int open_sockets(struct server_state *s)
+{
+    for (unsigned w = 0; w < s->nworkers; w++)
+        for (unsigned l = 0; l < s->generation->nlistens; l++) {
+            const struct listen_address *listen = &s->generation->listens[l];
+            int rc = worker_listen(&s->workers[w], listen);
+            if (rc != CDNS_OK) {
+                fprintf(stderr, "Listen: cannot bind port %u: %s%s\n", listen->port,
+                        rc == CDNS_EIO ? strerror(errno) : error_text(rc),
+                        errno == EACCES ? "; ports below 1024 need CAP_NET_BIND_SERVICE, or use -dns.port" : "");
+                return rc;
+            }
+        }
+    return CDNS_OK;
+}
+
+static int init_workers(struct server_state *s)
+{
+    unsigned n = net_cpu_count();
+    s->workers = calloc(n, sizeof *s->workers);
+    worker_set_count(n);
+    for (unsigned i = 0; s->workers != NULL && i < n; i++) {
+        int rc = worker_init(&s->workers[i], i);
+        if (rc != CDNS_OK)
+            return rc;
+        s->workers[i].drained_async = &s->drained;
+        s->nworkers++;
+    }
+    return s->workers != NULL ? CDNS_OK : CDNS_ENOMEM;
+}
+
+static void print_banner(const struct server_state *s)
+{
+    for (unsigned l = 0; l < s->generation->nlistens; l++)
+        for (unsigned r = 0; r < s->generation->listens[l].nroutes; r++)
+            printf("%s:%u\n", s->generation->listens[l].routes[r].zone_text, s->generation->listens[l].port);
+    printf("clusterdns-%s\n%u workers, libuv %s, %s\n", CDNS_VERSION, s->nworkers, uv_version_string(), CDNS_REVISION);
+    fflush(stdout);
+}
+
+static int write_pidfile(const char *path)
+{
+    FILE *f = path != NULL ? fopen(path, "we") : NULL;
+    if (path == NULL)
+        return CDNS_OK;
+    if (f == NULL || fprintf(f, "%d\n", (int)getpid()) < 0 || fclose(f) != 0) {
+        fprintf(stderr, "pidfile %s: %s\n", path, strerror(errno));
+        return CDNS_EIO;
+    }
+    return CDNS_OK;
+}
+
+static int start_threads(struct server_state *s)
+{
+    for (unsigned i = 0; i < s->nworkers; i++) {
+        if (worker_start(&s->workers[i]) != CDNS_OK) {
+            fprintf(stderr, "cannot start worker thread %u\n", i);
+            return CDNS_EIO;
+        }
+        s->nstarted++;
+    }
+    return CDNS_OK;
+}
+
+/// Everything between a built generation and its end. Returns the exit status.
+static int serve(struct server_state *s, const struct server_options *o)
+{
+    char error[CONFIG_ERROR_MAX];
+    if (generation_start(s->generation, &s->loop, s, error) != CDNS_OK)
+        return fatal(error);
+    int status = 1;
+    if (init_workers(s) == CDNS_OK && open_sockets(s) == CDNS_OK && write_pidfile(o->pidfile) == CDNS_OK) {
+        if (!o->quiet)
+            print_banner(s);
+        if (start_threads(s) == CDNS_OK) {
+            uv_run(&s->loop, UV_RUN_DEFAULT);
+            status = 0;
+        }
+    }
+    for (unsigned i = 0; i < s->nstarted; i++)
+        worker_command(&s->workers[i], WORKER_STOP);
+    for (unsigned i = 0; i < s->nstarted; i++)
+        worker_join(&s->workers[i]);
+    for (unsigned i = 0; i < s->nworkers; i++)
+        worker_free(&s->workers[i]);
+    free(s->workers);
+    generation_stop(s->generation);
+    if (o->pidfile != NULL && status == 0)
+        unlink(o->pidfile);
+    return status;
+}
+
+int server_run(const struct server_options *options)
+{
+    struct server_state s = {0};
+    rcu_thread_start();
+    init_main_loop(&s);
+    int status = 1;
+    if (build(options, &s.generation) == CDNS_OK) {
+        status = serve(&s, options);
+        generation_free(s.generation);
+    }
+    free_main_loop(&s);
+    rcu_thread_end();
+    return status;
+}
+
+int server_check(const char *corefile, uint16_t port)
+{
+    struct generation *g;
+    int rc = generation_build(corefile, NULL, NULL, port, report_to_stderr, NULL, &g);
+    if (rc != CDNS_OK)
+        return 1;
+    generation_free(g);
+    printf("%s: ok\n", corefile);
+    return 0;
+}

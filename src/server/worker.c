@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/worker.h"
+
+#include "base/clock.h"
+#include "base/rcu.h"
+#include "server/chain.h"
+#include "server/serve.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local struct worker *current;
+static unsigned count = 1;
+
+struct worker *worker_current(void)
+{
+    return current;
+}
+
+void worker_set_current(struct worker *w)
+{
+    current = w;
+}
+
+unsigned worker_count(void)
+{
+    return count;
+}
+
+void worker_set_count(unsigned n)
+{
+    count = n;
+}
+
+struct exchange *worker_exchange(struct worker *w)
+{
+    struct exchange *x = w->idle;
+    if (w->nactive >= WORKER_EXCHANGES)
+        return NULL;
+    if (x != NULL) {
+        w->idle = x->active_next;
+        w->nidle--;
+    } else {
+        x = malloc(sizeof *x);
+        struct arena *a = x != NULL ? arena_new(EXCHANGE_ARENA_LIMIT) : NULL;
+        if (a == NULL) {
+            free(x);
+            return NULL;
+        }
+        x->q.arena = a;
+    }
+    struct arena *a = x->q.arena;
+    memset(x, 0, offsetof(struct exchange, m));
+    x->q.arena = a;
+    x->worker = w;
+    x->active_next = w->active;
+    if (w->active != NULL)
+        w->active->active_prev = x;
+    w->active = x;
+    w->nactive++;
+    return x;
+}
+
+static void exchange_free(struct exchange *x)
+{
+    arena_free(x->q.arena);
+    free(x);
+}
+
+void worker_release(struct worker *w, struct exchange *x)
+{
+    if (x->active_prev != NULL)
+        x->active_prev->active_next = x->active_next;
+    else
+        w->active = x->active_next;
+    if (x->active_next != NULL)
+        x->active_next->active_prev = x->active_prev;
+    w->nactive--;
+    arena_free(x->stream_arena);
+    if (w->nidle >= WORKER_IDLE) {
+        exchange_free(x);
+        return;
+    }
+    arena_reset(x->q.arena);
+    x->active_next = w->idle;
+    w->idle = x;
+    w->nidle++;
+}
+
+static void on_deadline(uv_timer_t *timer);
+
+/// Sets the timer to the first deadline.
+static void arm(struct worker *w)
+{
+    const struct heap_node *first = heap_first(&w->deadlines);
+    if (first == NULL || first->key == w->timer_due)
+        return;
+    uint64_t now = clock_monotonic_ns();
+    uint64_t ms = first->key > now ? (first->key - now) / 1000000 + 1 : 0;
+    w->timer_due = first->key;
+    uv_update_time(&w->loop);
+    uv_timer_start(&w->timer, on_deadline, ms, 0);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+    uint64_t now = clock_monotonic_ns();
+    w->timer_due = 0;
+    for (struct heap_node *n = heap_first(&w->deadlines); n != NULL && n->key <= now; n = heap_first(&w->deadlines)) {
+        struct exchange *x = (struct exchange *)((char *)n - offsetof(struct exchange, deadline));
+        heap_remove(&w->deadlines, n);
+        if (x->parked)
+            chain_expire(x);
+    }
+    arm(w);
+}
+
+int worker_set_deadline(struct worker *w, struct exchange *x, uint64_t at_ns)
+{
+    if (x->deadline.place != 0)
+        return CDNS_OK;
+    x->deadline.key = at_ns;
+    int rc = heap_insert(&w->deadlines, &x->deadline);
+    arm(w);
+    return rc;
+}
+
+void worker_clear_deadline(struct worker *w, struct exchange *x)
+{
+    heap_remove(&w->deadlines, &x->deadline);
+}
+
+static void cancel_all(struct worker *w)
+{
+    for (struct exchange *x = w->active; x != NULL; x = w->active) {
+        INVARIANT(x->parked);
+        chain_cancel(x);
+    }
+}
+
+/// True when nothing that was received still waits for its answer.
+static bool nothing_in_hand(const struct worker *w)
+{
+    return w->nactive == 0 && net_counters(&w->loop)->tcp_open == 0;
+}
+
+static void on_drain_tick(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+    if (!nothing_in_hand(w))
+        return;
+    uv_timer_stop(timer);
+    atomic_store(&w->drained, true);
+    uv_async_send(w->drained_async);
+}
+
+static void start_drain(struct worker *w)
+{
+    for (unsigned i = 0; i < w->nsockets; i++) {
+        udp_drain(w->sockets[i].udp);
+        tcp_drain(w->sockets[i].tcp);
+    }
+    uv_timer_start(&w->drain_timer, on_drain_tick, 0, 10);
+}
+
+static void close_sockets(struct worker *w)
+{
+    for (unsigned i = 0; i < w->nsockets; i++) {
+        if (w->sockets[i].udp != NULL)
+            udp_close(w->sockets[i].udp);
+        if (w->sockets[i].tcp != NULL)
+            tcp_close(w->sockets[i].tcp);
+        w->sockets[i].udp = NULL;
+        w->sockets[i].tcp = NULL;
+    }
+}
+
+static void close_handles(struct worker *w)
+{
+    if (!uv_is_closing((uv_handle_t *)&w->timer)) {
+        uv_close((uv_handle_t *)&w->timer, NULL);
+        uv_close((uv_handle_t *)&w->drain_timer, NULL);
+        uv_close((uv_handle_t *)&w->wake, NULL);
+    }
+}
+
+static void on_wake(uv_async_t *async)
+{
+    struct worker *w = async->data;
+    switch ((enum worker_command)atomic_load(&w->command)) {
+    case WORKER_SERVE:
+        break;
+    case WORKER_DRAIN:
+        start_drain(w);
+        break;
+    case WORKER_STOP:
+        cancel_all(w);
+        close_sockets(w);
+        close_handles(w);
+        break;
+    }
+}
+
+static void uv_must(int rc)
+{
+    INVARIANT(rc == 0);
+}
+
+int worker_init(struct worker *w, unsigned id)
+{
+    *w = (struct worker){.id = id};
+    w->scratch = malloc(MESSAGE_MAX);
+    if (w->scratch == NULL)
+        return CDNS_ENOMEM;
+    if (uv_loop_init(&w->loop) != 0) {
+        free(w->scratch);
+        return CDNS_EIO;
+    }
+    uv_must(uv_async_init(&w->loop, &w->wake, on_wake));
+    uv_must(uv_timer_init(&w->loop, &w->timer));
+    uv_must(uv_timer_init(&w->loop, &w->drain_timer));
+    w->wake.data = w->timer.data = w->drain_timer.data = w;
+    return CDNS_OK;
+}
+
+/// Opens one UDP and one TCP socket.
+static int open_pair(struct worker *w, const struct listen_address *listen, const union sockaddr_any *address)
+{
+    struct worker_socket *s = &w->sockets[w->nsockets];
+    *s = (struct worker_socket){.worker = w, .listen = listen};
+    int rc = udp_listen(&w->loop, address, serve_udp, s, &s->udp);
+    if (rc != CDNS_OK)
+        return rc;
+    rc = tcp_listen(&w->loop, address, &tcp_limits_default, serve_tcp, s, &s->tcp);
+    w->nsockets++;
+    return rc;
+}
+
+int worker_listen(struct worker *w, const struct listen_address *listen)
+{
+    if (w->sockets == NULL) // the sockets' addresses are handed out: the array never moves
+        w->sockets = calloc(2 * listen->generation->nlistens, sizeof *w->sockets);
+    if (w->sockets == NULL)
+        return CDNS_ENOMEM;
+    union sockaddr_any v4 = {.in = {.sin_family = AF_INET, .sin_port = htons(listen->port)}};
+    union sockaddr_any v6 = {.in6 = {.sin6_family = AF_INET6, .sin6_port = htons(listen->port)}};
+    int rc = open_pair(w, listen, &v4);
+    if (rc != CDNS_OK)
+        return rc;
+    rc = open_pair(w, listen, &v6);
+    // A kernel without IPv6 is served over IPv4 alone.
+    return rc != CDNS_OK && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? CDNS_OK : rc;
+}
+
+static void thread_main(void *arg)
+{
+    struct worker *w = arg;
+    worker_set_current(w);
+    rcu_thread_start();
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    rcu_thread_end();
+}
+
+int worker_start(struct worker *w)
+{
+    return uv_thread_create(&w->thread, thread_main, w) == 0 ? CDNS_OK : CDNS_EIO;
+}
+
+void worker_command(struct worker *w, enum worker_command command)
+{
+    atomic_store(&w->command, command);
+    uv_async_send(&w->wake);
+}
+
+void worker_join(struct worker *w)
+{
+    uv_thread_join(&w->thread);
+}
+
+void worker_free(struct worker *w)
+{
+    cancel_all(w);
+    close_sockets(w);
+    close_handles(w);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    uv_must(uv_loop_close(&w->loop));
+    while (w->idle != NULL) {
+        struct exchange *x = w->idle;
+        w->idle = x->active_next;
+        exchange_free(x);
+    }
+    heap_free(&w->deadlines);
+    free(w->sockets);
+    free(w->scratch);
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// A worker: one thread, one libuv loop, its own sockets, exchanges and deadlines. Unless said otherwise the functions
+/// are for the worker's own thread, or for the main thread before the worker's has started.
+#include "base/heap.h"
+#include <clusterdns/error.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct exchange;
+struct listen_address;
+struct udp_listener;
+struct tcp_listener;
+
+#define WORKER_EXCHANGES 4096 ///< questions a worker has in hand at a time, child questions included
+#define WORKER_IDLE 32        ///< exchanges kept for reuse
+
+/// The sockets of one bound address.
+struct worker_socket {
+    struct worker *worker;
+    const struct listen_address *listen;
+    struct udp_listener *udp;
+    struct tcp_listener *tcp;
+};
+
+struct worker {
+    unsigned id;
+    uv_loop_t loop;
+    uv_thread_t thread;
+    uv_async_t wake;         ///< main's commands
+    atomic_uint command;     ///< enum worker_command
+    struct heap deadlines;   ///< of parked exchanges, monotonic nanoseconds
+    uv_timer_t timer;        ///< for the first deadline
+    uint64_t timer_due;      ///< what the timer is set to; 0: not running
+    struct exchange *idle;   ///< free list
+    struct exchange *active; ///< every exchange in hand
+    unsigned nidle, nactive;
+    struct worker_socket *sockets;
+    unsigned nsockets;
+    uint8_t *scratch; ///< MESSAGE_MAX bytes for late and streamed replies
+    uv_timer_t drain_timer;
+    uv_async_t *drained_async; ///< main's: sent when the worker has nothing left in hand
+    atomic_bool drained;
+};
+
+enum worker_command {
+    WORKER_SERVE,
+    WORKER_DRAIN, ///< answer what was received; no new connections
+    WORKER_STOP,  ///< end what waits and leave the loop
+};
+
+/// Prepares loop, timers and memory; no thread yet. CDNS_ENOMEM, CDNS_EIO.
+int worker_init(struct worker *w, unsigned id) CDNS_MUSTCHECK;
+/// Opens the sockets of an address. CDNS_EIO with errno.
+int worker_listen(struct worker *w, const struct listen_address *listen) CDNS_MUSTCHECK;
+/// Starts the thread. Main thread.
+int worker_start(struct worker *w) CDNS_MUSTCHECK;
+/// Gives a command. Main thread; returns at once.
+void worker_command(struct worker *w, enum worker_command command);
+/// Waits for the thread's end. Main thread.
+void worker_join(struct worker *w);
+/// Frees everything; also ends what is still in hand (unit tests run without a thread).
+void worker_free(struct worker *w);
+
+/// The worker of the calling thread; NULL elsewhere.
+struct worker *worker_current(void);
+/// Makes `w` the calling thread's worker (worker_start()'s thread does; unit tests).
+void worker_set_current(struct worker *w);
+/// Number of workers for worker_count(); once, before any starts.
+void worker_set_count(unsigned n);
+
+/// An exchange from the free list, zeroed but for its arena and its message, counted in hand; NULL when
+/// WORKER_EXCHANGES are, or memory is short.
+struct exchange *worker_exchange(struct worker *w);
+/// Gives it back.
+void worker_release(struct worker *w, struct exchange *x);
+/// Sees to it that chain_expire() is called at the exchange's deadline.
+int worker_set_deadline(struct worker *w, struct exchange *x, uint64_t at_ns) CDNS_MUSTCHECK;
+void worker_clear_deadline(struct worker *w, struct exchange *x);
