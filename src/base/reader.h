@@ -58,14 +58,18 @@ static inline uint8_t reader_u8(struct reader *r)
 static inline uint16_t reader_u16(struct reader *r)
 {
     const uint8_t *p = reader_bytes(r, 2);
-    return p != NULL ? (uint16_t)(p[0] << 8 | p[1]) : 0;
+    if (p == NULL)
+        return 0;
+    return (uint16_t)(p[0] << 8 | p[1]);
 }
 
 /// 32 bits in network order; 0 after an error.
 static inline uint32_t reader_u32(struct reader *r)
 {
     const uint8_t *p = reader_bytes(r, 4);
-    return p != NULL ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
+    if (p == NULL)
+        return 0;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 /// Moves to an absolute position; CDNS_ETRUNC beyond the end.

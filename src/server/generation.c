@@ -79,8 +79,7 @@ static int build_block(struct build *b, const struct corefile_block *cb, struct 
     *block = (struct block){.generation = b->g, .zones = zones, .nzones = cb->nkeys};
     block->instances = arena_calloc(a, b->nplugins, sizeof *block->instances);
     const struct corefile_key *first = &cb->keys[0];
-    block->server =
-        arena_printf(a, "%s://:%u", first->scheme, (unsigned)(first->port != 0 ? first->port : b->default_port));
+    block->server = arena_printf(a, "%s://:%u", first->scheme, (unsigned)corefile_key_port(first, b->default_port));
     if (zones == NULL || lines == NULL || block->instances == NULL || block->server == NULL)
         return out_of_memory(b);
     for (size_t i = 0; i < cb->nkeys; i++)
@@ -101,7 +100,7 @@ static int build_block(struct build *b, const struct corefile_block *cb, struct 
 
 static struct listen_address *listen_for(struct build *b, const struct corefile_key *key)
 {
-    uint16_t port = key->port != 0 ? key->port : b->default_port;
+    uint16_t port = corefile_key_port(key, b->default_port);
     struct generation *g = b->g;
     for (unsigned i = 0; i < g->nlistens; i++)
         if (g->listens[i].port == port)
