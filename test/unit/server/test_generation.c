@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// From Corefile text to routes, through the real parser and the real plugins.
+#include "server/generation.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char reports[4096];
+
+static void report(void *arg, const char *text)
+{
+    (void)arg;
+    strcat(reports, text);
+    strcat(reports, "\n");
+}
+
+static struct generation *build(const char *text)
+{
+    struct generation *g = NULL;
+    reports[0] = '\0';
+    int rc = generation_build(NULL, "Corefile", text, 1053, report, NULL, &g);
+    assert_int_equal(rc, g != NULL ? CDNS_OK : CDNS_ECONFIG);
+    return g;
+}
+
+struct route_case {
+    const char *name, *zone; ///< the zone that answers; NULL: none
+};
+
+static void check_routes(const struct listen_address *l, const struct route_case *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t name[NAME_MAX_WIRE];
+        assert_int_equal(name_from_text(cases[i].name, name), CDNS_OK);
+        const struct route *r = route_find(l, name, name_labels(name));
+        if (cases[i].zone == NULL)
+            assert_null(r);
+        else if (r == NULL)
+            fail_msg("%s: no route", cases[i].name);
+        else
+            assert_string_equal(r->zone_text, cases[i].zone);
+    }
+}
+
+static void test_longest_suffix_wins(void **state)
+{
+    (void)state;
+    struct generation *g = build("example.org a.example.org:1053 10.0.4.0/22 {\nwhoami\n}\n"
+                                 "b.a.example.org {\nwhoami\n}\n.:1054 {\nwhoami\n}\n");
+    assert_non_null(g);
+    assert_int_equal(g->nlistens, 2);
+    const struct route_case inside[] = {
+        {"example.org.", "example.org."},
+        {"x.y.z.example.org.", "example.org."},
+        {"a.example.org.", "a.example.org."},
+        {"b.a.example.org.", "b.a.example.org."},
+        {"c.b.a.example.org.", "b.a.example.org."},
+        {"xa.example.org.", "example.org."},
+        {"9.5.0.10.in-addr.arpa.", "5.0.10.in-addr.arpa."},
+        {"9.8.0.10.in-addr.arpa.", NULL},
+        {"org.", NULL},
+        {".", NULL},
+    };
+    check_routes(&g->listens[0], inside, sizeof inside / sizeof inside[0]);
+    const struct route_case root[] = {{"a.example.org.", "."}, {".", "."}};
+    check_routes(&g->listens[1], root, 2);
+    generation_free(g);
+}
+
+static void test_every_planned_directive_is_named(void **state)
+{
+    (void)state;
+    assert_null(build(".:53 {\nwhoami\nforward . 1.1.1.1\ncache 30\n}\n"));
+    assert_non_null(strstr(reports, "Corefile:3 - Error during parsing: directive 'forward' is known to CoreDNS"));
+    assert_non_null(strstr(reports, "Corefile:4 - Error during parsing: directive 'cache' is known to CoreDNS"));
+}
+
+static void test_unknown_directive(void **state)
+{
+    (void)state;
+    assert_null(build(".:53 {\nwhoamy\n}\n"));
+    assert_string_equal(reports, "Corefile:2 - Error during parsing: Unknown directive 'whoamy'\n");
+}
+
+static void test_other_transports_are_refused(void **state)
+{
+    (void)state;
+    assert_null(build("tls://example.org {\nwhoami\n}\n"));
+    assert_non_null(
+        strstr(reports, "Corefile:1 - Error during parsing: tls://example.org: the transport tls:// is not built"));
+}
+
+static void test_same_zone_twice(void **state)
+{
+    (void)state;
+    assert_null(build("example.org {\nwhoami\n}\nexample.org:1053 {\nwhoami\n}\n"));
+    assert_string_equal(reports, "cannot serve dns://example.org.:1053 - it is already defined\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_longest_suffix_wins), cmocka_unit_test(test_every_planned_directive_is_named),
+        cmocka_unit_test(test_unknown_directive),   cmocka_unit_test(test_other_transports_are_refused),
+        cmocka_unit_test(test_same_zone_twice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
