@@ -16,6 +16,6 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 void log_write(enum log_level level, const char *fmt, ...) CDNS_PRINTF(2, 3);
 /// As log_write() with "plugin/NAME: " before the text; in JSON a member "plugin".
 void log_plugin(enum log_level level, const char *plugin, const char *fmt, ...) CDNS_PRINTF(3, 4);
-/// A line as it stands, in any format, without level (whole line, `len` bytes, no newline at its end). Control bytes are
-/// escaped as in log_write().
+/// A line as it stands, in any format, without level (whole line, `len` bytes, no newline at its end). Control bytes
+/// are escaped as in log_write().
 void log_raw(const char *line, size_t len);

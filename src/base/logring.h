@@ -9,9 +9,22 @@
 /// Starts the log's thread, writing to descriptor `fd` (not owned). Before it, and after log_stop(), lines are written
 /// directly and blocking.
 int log_start(int fd, enum log_format format) CDNS_MUSTCHECK;
-/// Writes what is queued (waiting at most `timeout_ns` for a blocked output) and ends the thread.
+/// Writes what is queued (waiting at most `timeout_ns` for a blocked output) and ends the thread. If the output was
+/// still blocked then, lines that follow are dropped, so that a process can always end.
 void log_stop(uint64_t timeout_ns);
 /// DEBUG lines on or off (the debug plugin).
 void log_set_debug(bool on);
-/// Lines dropped since the start because the ring was full.
+/// Lines dropped since the start of the process because the ring was full or the output broken.
 uint64_t log_dropped(void);
+
+// Between log.c, which says how a line looks, and logring.c, which takes it out. Any thread.
+
+#define LOG_LINE_MAX 4096 ///< bytes of the longest line, newline included
+
+/// Queues one whole line, its newline included; never waits for the output while the log's thread runs.
+void logring_put(const char *line, size_t len);
+/// The format that log_start() was given; text before it.
+enum log_format logring_format(void);
+/// Writes the whole line for `len` bytes of `text` in the present format to `out`; `plugin` may be NULL. Returns its
+/// length.
+size_t log_line(enum log_level level, const char *plugin, const char *text, size_t len, char out[LOG_LINE_MAX]);

@@ -28,20 +28,43 @@ struct message {
     uint8_t qname_asked[NAME_MAX_WIRE]; ///< as asked
     uint8_t qname[NAME_MAX_WIRE];       ///< lower case
     uint8_t qname_len, qname_labels;
-    uint16_t question_end; ///< offset behind the first question; 0 if it could not be read
+    uint16_t question_end; ///< offset behind the question; 0 if it could not be read (the name is then the root)
 };
 
 /// Reads a query from `packet`. Returns
-///  0             the message is well formed as a whole (all sections walked); at least one question;
-///  CDNS_ETRUNC   less than a header: not answerable;
-///  CDNS_ESYNTAX  malformed, or trailing bytes, two OPTs, OPT not owned by the root …: answer FORMERR (id, opcode, rd
-///  valid).
-/// What a real server does with qdcount ≠ 1, QR set, other opcodes is the caller's decision: the fields are set.
+///  CDNS_ETRUNC   less than a header: no answer;
+///  CDNS_ESYNTAX  answer FORMERR through message_write_error(), which echoes the question if it could be read;
+///  0             go on; with QR set (no answer) or an opcode but QUERY and NOTIFY (answer NOTIMP through
+///                message_write_error()) only the header was read.
+/// So the server decides in this order: CDNS_ETRUNC, `qr`, `opcode`, CDNS_ESYNTAX. What CoreDNS 1.15.0 does, and
+/// where this differs:
+///
+///  packet                                           CoreDNS                     here
+///  shorter than 12 bytes                            no answer                   CDNS_ETRUNC: the same
+///  QR set, whatever follows                         no answer                   0: the same
+///  opcode not QUERY or NOTIFY, whatever follows     NOTIMP, header only         0: the same
+///  QDCOUNT ≠ 1, AN > 1, NS > 1 or AR > 2            FORMERR, header only        CDNS_ESYNTAX: the same
+///  question's name broken or cut                    FORMERR, header only        CDNS_ESYNTAX: the same
+///  question cut behind the name or the type         type, class 0: REFUSED      CDNS_ESYNTAX: FORMERR
+///  nothing behind the header                        SERVFAIL                    CDNS_ESYNTAX: FORMERR
+///  question's name with a pointer                   followed, if it ends        CDNS_ESYNTAX: it cannot point
+///  backwards record broken or cut                             FORMERR with the question   CDNS_ESYNTAX: the same
+///  record's name points forward                     followed, if it ends        CDNS_ESYNTAX: FORMERR (RFC 9267 §2)
+///  message ends where a record would begin          answered, counts ignored    0: the same
+///  bytes behind the last record                     answered                    0: the same
+///  two OPTs                                         the last one counts         CDNS_ESYNTAX (RFC 6891 §6.1.1)
+///  OPT with an owner                                taken as OPT                CDNS_ESYNTAX (RFC 6891 §6.1.2)
+///  OPT outside the additional section               not EDNS                    0: the same
+///  OPT's options cut                                FORMERR with the question   CDNS_ESYNTAX: the same
+///  known option or rdata with senseless contents    FORMERR with the question   0: not looked into
+///  UDP datagram longer than 512 bytes               read up to 512              read whole
+///
+/// CoreDNS's FORMERR has opcode QUERY even for a NOTIFY; here the opcode is echoed (RFC 1035 §4.1.1).
 int message_parse(const uint8_t *packet, size_t size, struct message *m) CDNS_MUSTCHECK;
 
 /// What is needed to write a reply beside its records.
 struct message_reply {
-    uint16_t id, rcode; ///< rcode with extended bits (written through OPT when edns)
+    uint16_t id, rcode; ///< rcode with extended bits, which need `edns`; without it they become SERVFAIL
     uint8_t opcode;
     bool aa, tc, rd, ra, ad, cd;
     bool has_question;    ///< echo the question below
@@ -55,11 +78,14 @@ struct message_reply {
 };
 
 /// Writes the reply to `out`, names compressed (owners, and names in the rdata of RFC 1035's own types; never SRV's
-/// target), at most `limit` bytes (≤ `cap`). What does not fit: whole records are left out from the end of additional,
-/// then authority, then answer; TC is set when any record was left out, as CoreDNS sets it; the OPT always stays.
-/// `*truncated` (may be NULL) tells it. Returns the length, or 0 when not even header, question and OPT fit.
+/// target) where the bytes are equal, case included: names keep the case they are given in. At most `limit` bytes
+/// (≤ `cap`). What does not fit: whole records are left out from the end of additional, then authority, then answer; TC
+/// is set when any record was left out, as CoreDNS sets it; the OPT always stays. `*truncated` (may be NULL) tells it.
+/// Rdata of a compressible type that does not hold what its type says is copied as it is. Work and memory are bounded
+/// by the records' bytes. Returns the length, or 0 when not even header, question and OPT fit.
 size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap, size_t limit, bool *truncated);
 
-/// Writes a bare error reply to a packet of at least a header: id and opcode echoed, QR set, RD copied, `rcode`, no
-/// sections but the question if it could be read (`m->question_end`). Returns the length.
+/// Writes a bare error reply to a packet of at least a header: id, opcode and the flags TC, RD, RA, AD, CD echoed as
+/// CoreDNS echoes them here, QR set, AA clear, `rcode` (0 … 15), no sections but the question if it could be read
+/// (`m->question_end`) and fits. Returns the length; 0 when `cap` is less than a header.
 size_t message_write_error(const struct message *m, uint16_t rcode, uint8_t *out, size_t cap);

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// How a line looks. Where it goes is logring.c's business.
+#include <clusterdns/log.h>
+
+#include "base/clock.h"
+#include "base/logring.h"
+#include "base/writer.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+static int debug_on;
+
+static const char *const text_levels[] = {"[DEBUG] ", "[INFO] ", "[WARNING] ", "[ERROR] ", "[FATAL] "};
+static const char *const json_levels[] = {"DEBUG", "INFO", "WARN", "ERROR", "FATAL"}; // as CoreDNS 1.15 names them
+
+void log_set_debug(bool on)
+{
+    __atomic_store_n(&debug_on, on, __ATOMIC_RELAXED);
+}
+
+static void put_text(struct writer *w, const char *text)
+{
+    writer_bytes(w, text, strlen(text));
+}
+
+/// Length of the well-formed UTF-8 sequence at `p` (RFC 3629 §4), or 0.
+static size_t utf8_sequence(const uint8_t *p, size_t left)
+{
+    if (p[0] < 0x80)
+        return 1;
+    size_t n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    if (n == 0 || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    // Overlong forms, surrogates, beyond U+10FFFF.
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] >= 0x90))
+        return 0;
+    return n;
+}
+
+/// One byte as \xNN; all of it or nothing.
+static void put_hex(struct writer *w, uint8_t byte)
+{
+    char hex[8];
+    snprintf(hex, sizeof hex, "\\x%02x", byte);
+    writer_bytes(w, hex, 4);
+}
+
+/// Outside text for a terminal: what could start a line or drive the terminal (C0, DEL, C1, broken UTF-8) is escaped.
+static void put_escaped(struct writer *w, const char *text, size_t len)
+{
+    const uint8_t *p = (const uint8_t *)text, *end = p + len;
+    while (p < end && w->error == 0) {
+        size_t n = utf8_sequence(p, (size_t)(end - p));
+        bool control = (*p < 0x20 && *p != '\t') || *p == 0x7f || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0);
+        if (*p == '\n') {
+            writer_bytes(w, "\\n", 2);
+        } else if (n == 0 || control) {
+            put_hex(w, *p);
+            n = 1;
+        } else {
+            writer_bytes(w, p, n);
+        }
+        p += n;
+    }
+}
+
+/// The inside of a JSON string (RFC 8259 §7); bytes that are not UTF-8 become U+FFFD.
+static void put_json(struct writer *w, const char *text, size_t len)
+{
+    const uint8_t *p = (const uint8_t *)text, *end = p + len;
+    while (p < end && w->error == 0) {
+        size_t n = utf8_sequence(p, (size_t)(end - p));
+        char escape[8] = {'\\', (char)*p};
+        switch (*p) {
+        case '\n':
+            escape[1] = 'n';
+            break;
+        case '\r':
+            escape[1] = 'r';
+            break;
+        case '\t':
+            escape[1] = 't';
+            break;
+        case '"':
+        case '\\':
+            break;
+        default:
+            if (n == 0 || *p < 0x20)
+                snprintf(escape, sizeof escape, "\\u%04x", n == 0 ? 0xfffdU : *p);
+            else
+                escape[0] = '\0';
+        }
+        if (n == 0)
+            n = 1;
+        if (escape[0] != '\0')
+            put_text(w, escape);
+        else
+            writer_bytes(w, p, n);
+        p += n;
+    }
+}
+
+static void put_time(struct writer *w)
+{
+    int64_t ns = clock_realtime_ns();
+    time_t seconds = (time_t)(ns / 1000000000);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    char text[48];
+    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + n, sizeof text - n, ".%09dZ", (int)(ns % 1000000000));
+    put_text(w, text);
+}
+
+/// {"time":…,"level":…,"msg":…[,"plugin":…]}: CoreDNS 1.15's records.
+static size_t json_line(enum log_level level, const char *plugin, const char *text, size_t len, char out[LOG_LINE_MAX])
+{
+    char end[128]; // what follows the message; room for it is kept, so that a long message leaves valid JSON
+    struct writer tail = writer_init(end, sizeof end);
+    put_text(&tail, "\"");
+    if (plugin != NULL) {
+        put_text(&tail, ",\"plugin\":\"");
+        put_json(&tail, plugin, strnlen(plugin, 16));
+        put_text(&tail, "\"");
+    }
+    put_text(&tail, "}\n");
+
+    struct writer w = writer_init(out, LOG_LINE_MAX - tail.pos);
+    put_text(&w, "{\"time\":\"");
+    put_time(&w);
+    put_text(&w, "\",\"level\":\"");
+    put_text(&w, json_levels[level]);
+    put_text(&w, "\",\"msg\":\"");
+    put_json(&w, text, len);
+    memcpy(out + w.pos, end, tail.pos);
+    return w.pos + tail.pos;
+}
+
+static size_t text_line(const char *level, const char *plugin, const char *text, size_t len, char out[LOG_LINE_MAX])
+{
+    struct writer w = writer_init(out, LOG_LINE_MAX - 1);
+    put_text(&w, level);
+    if (plugin != NULL) {
+        put_text(&w, "plugin/");
+        put_text(&w, plugin);
+        put_text(&w, ": ");
+    }
+    put_escaped(&w, text, len);
+    out[w.pos] = '\n';
+    return w.pos + 1;
+}
+
+size_t log_line(enum log_level level, const char *plugin, const char *text, size_t len, char out[LOG_LINE_MAX])
+{
+    return logring_format() == LOG_FORMAT_JSON ? json_line(level, plugin, text, len, out)
+                                               : text_line(text_levels[level], plugin, text, len, out);
+}
+
+static void write_formatted(enum log_level level, const char *plugin, const char *fmt, va_list args)
+{
+    if (level == LOG_LEVEL_DEBUG && !__atomic_load_n(&debug_on, __ATOMIC_RELAXED))
+        return;
+    char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
+    int n = vsnprintf(text, sizeof text, fmt, args);
+    if (n < 0)
+        return;
+    size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    logring_put(line, log_line(level, plugin, text, len, line));
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    write_formatted(level, NULL, fmt, args);
+    va_end(args);
+}
+
+void log_plugin(enum log_level level, const char *plugin, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    write_formatted(level, plugin, fmt, args);
+    va_end(args);
+}
+
+void log_raw(const char *line, size_t len)
+{
+    char out[LOG_LINE_MAX];
+    logring_put(out, text_line("", NULL, line, len, out));
+}
