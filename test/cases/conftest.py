@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the tests' common parts importable, and lends a control plane to the ways of playing that need one."""
+
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "cluster")]
+
+
+@pytest.fixture(scope="session")
+def plane():
+    """A real API server, started when the first case asks for it."""
+    from controlplane import ControlPlane
+
+    with ControlPlane() as running:
+        yield running
