@@ -28,9 +28,12 @@ enum kube_service_type index_service_type(const struct index_service *v);
 /// The service's own labels: pointers to length bytes.
 const uint8_t *index_service_name(const struct index_service *v);
 const uint8_t *index_service_namespace(const struct index_service *v);
+/// Is there a Namespace object for it too? (Without one CoreDNS takes the service's name not to exist, but still
+/// finds the service by address.)
+bool index_service_namespace_exists(const struct index_service *v);
 /// Cluster address `i` in the object's order; false when there are no more.
 bool index_cluster_ip(const struct index_service *v, size_t i, struct kube_address *out);
-/// External name in lower-case... as written, NUL-terminated text; NULL unless KUBE_EXTERNALNAME.
+/// External name as written, NUL-terminated text; NULL unless KUBE_EXTERNALNAME.
 const char *index_external_name(const struct index_service *v);
 
 /// A port as readers see it.
@@ -48,8 +51,7 @@ bool index_has_endpoints(const struct index_service *v);
 struct index_endpoint {
     struct kube_address address;
     const uint8_t *hostname; ///< label with length byte; length 0 when none
-    const uint8_t *pod_name; ///< likewise, only with store_options.pod_names and when at most 63 bytes
-    const uint8_t *zone;     ///< likewise (topology zone text with length byte)
+    const uint8_t *pod_name; ///< likewise, only with store_options.pod_names and at most 63 bytes; may have dots in it
     bool canonical;          ///< see kube_endpoint
 };
 /// Walks slices: slice `i`'s number of endpoints and ports in `*nendpoints`, `*nports`; false when there are no more.
