@@ -26,5 +26,12 @@ struct list_splitter *list_splitter_new(size_t max_object, int (*item)(void *arg
                                         void *arg);
 void list_splitter_free(struct list_splitter *l);
 int list_splitter_feed(struct list_splitter *l, const char *data, size_t len) CDNS_MUSTCHECK;
-/// At the end of the body: the envelope with "items" emptied; CDNS_ETRUNC when the document is not complete.
+/// At the end of the body: the envelope with "items" emptied; CDNS_ETRUNC when the document is not complete (it can
+/// still be fed then).
 int list_splitter_finish(struct list_splitter *l, const char **envelope, size_t *len) CDNS_MUSTCHECK;
+/// The envelope as far as it has come: inside `item`, all that stood before the list and its '['.
+void list_splitter_envelope(const struct list_splitter *l, const char **envelope, size_t *len);
+/// Bytes of the last feed that lie behind the document's end; they were not looked at.
+size_t list_splitter_rest(const struct list_splitter *l);
+/// Inside `item`: the line (from 1) where the element begins; else the line that was reached.
+size_t list_splitter_line(const struct list_splitter *l);
