@@ -4,6 +4,7 @@
 /// The log: lines go through a bounded ring to a thread of their own and from there to standard output, so a blocked
 /// output never blocks an answer; lines that find the ring full are dropped and counted. Any thread.
 #include <clusterdns/error.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /// Severities, in CoreDNS's words: the line starts with "[INFO] " and so on.
@@ -19,3 +20,12 @@ void log_plugin(enum log_level level, const char *plugin, const char *fmt, ...) 
 /// A line as it stands, in any format, without level (whole line, `len` bytes, no newline at its end). Control bytes
 /// are escaped as in log_write().
 void log_raw(const char *line, size_t len);
+
+/// True when lines are written as JSON (-log-format json).
+bool log_is_json(void);
+/// A line of level INFO with typed members in JSON: `members` is JSON text that begins with a comma, such as
+/// ",\"plugin\":\"log\",\"id\":7", its strings written by log_json_string(). In text it is left out.
+void log_members(const char *members, const char *fmt, ...) CDNS_PRINTF(2, 3);
+/// Writes `len` bytes of `text` as a JSON string, quotes included, and NUL to `out`; cut so that it fits `cap` (at
+/// least 3) bytes. Returns the length without NUL.
+size_t log_json_string(const char *text, size_t len, char *out, size_t cap);

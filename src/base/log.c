@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define JSON_END 3072 ///< bytes for what follows the message in a JSON line
+
 static int debug_on;
 
 static const char *const text_levels[] = {"[DEBUG] ", "[INFO] ", "[WARNING] ", "[ERROR] ", "[FATAL] "};
@@ -119,66 +121,70 @@ static void put_time(struct writer *w)
 }
 
 /// {"time":…,"level":…,"msg":…[,"plugin":…]}: CoreDNS 1.15's records.
-static size_t json_line(enum log_level level, const char *plugin, const char *text, size_t len, char out[LOG_LINE_MAX])
+static size_t json_line(const struct log_entry *e, char out[LOG_LINE_MAX])
 {
-    char end[128]; // what follows the message; room for it is kept, so that a long message leaves valid JSON
-    struct writer tail = writer_init(end, sizeof end);
+    char end[JSON_END]; // what follows the message; room for it is kept, so that a long message leaves valid JSON
+    struct writer tail = writer_init(end, sizeof end - 2);
     put_text(&tail, "\"");
-    if (plugin != NULL) {
-        put_text(&tail, ",\"plugin\":\"");
-        put_json(&tail, plugin, strnlen(plugin, 16));
-        put_text(&tail, "\"");
+    if (e->plugin != NULL) {
+        char name[64];
+        log_json_string(e->plugin, strlen(e->plugin), name, sizeof name);
+        put_text(&tail, ",\"plugin\":");
+        put_text(&tail, name);
     }
-    put_text(&tail, "}\n");
+    if (e->members != NULL)
+        put_text(&tail, e->members);
+    memcpy(end + tail.pos, "}\n", 2);
+    tail.pos += 2;
 
     struct writer w = writer_init(out, LOG_LINE_MAX - tail.pos);
     put_text(&w, "{\"time\":\"");
     put_time(&w);
     put_text(&w, "\",\"level\":\"");
-    put_text(&w, json_levels[level]);
+    put_text(&w, json_levels[e->level]);
     put_text(&w, "\",\"msg\":\"");
-    put_json(&w, text, len);
+    put_json(&w, e->text, e->len);
     memcpy(out + w.pos, end, tail.pos);
     return w.pos + tail.pos;
 }
 
-static size_t text_line(const char *level, const char *plugin, const char *text, size_t len, char out[LOG_LINE_MAX])
+static size_t text_line(const char *level, const struct log_entry *e, char out[LOG_LINE_MAX])
 {
     struct writer w = writer_init(out, LOG_LINE_MAX - 1);
     put_text(&w, level);
-    if (plugin != NULL) {
+    if (e->plugin != NULL) {
         put_text(&w, "plugin/");
-        put_text(&w, plugin);
+        put_text(&w, e->plugin);
         put_text(&w, ": ");
     }
-    put_escaped(&w, text, len);
+    put_escaped(&w, e->text, e->len);
     out[w.pos] = '\n';
     return w.pos + 1;
 }
 
-size_t log_line(enum log_level level, const char *plugin, const char *text, size_t len, char out[LOG_LINE_MAX])
+size_t log_line(const struct log_entry *entry, char out[LOG_LINE_MAX])
 {
-    return logring_format() == LOG_FORMAT_JSON ? json_line(level, plugin, text, len, out)
-                                               : text_line(text_levels[level], plugin, text, len, out);
+    return log_is_json() ? json_line(entry, out) : text_line(text_levels[entry->level], entry, out);
 }
 
-static void write_formatted(enum log_level level, const char *plugin, const char *fmt, va_list args)
+static void write_formatted(struct log_entry *entry, const char *fmt, va_list args)
 {
-    if (level == LOG_LEVEL_DEBUG && !__atomic_load_n(&debug_on, __ATOMIC_RELAXED))
+    if (entry->level == LOG_LEVEL_DEBUG && !__atomic_load_n(&debug_on, __ATOMIC_RELAXED))
         return;
     char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
     int n = vsnprintf(text, sizeof text, fmt, args);
     if (n < 0)
         return;
-    size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-    logring_put(line, log_line(level, plugin, text, len, line));
+    entry->text = text;
+    entry->len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    logring_put(line, log_line(entry, line));
 }
 
 void log_write(enum log_level level, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    write_formatted(level, NULL, fmt, args);
+    write_formatted(&(struct log_entry){.level = level}, fmt, args);
     va_end(args);
 }
 
@@ -186,12 +192,34 @@ void log_plugin(enum log_level level, const char *plugin, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    write_formatted(level, plugin, fmt, args);
+    write_formatted(&(struct log_entry){.level = level, .plugin = plugin}, fmt, args);
+    va_end(args);
+}
+
+void log_members(const char *members, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    write_formatted(&(struct log_entry){.level = LOG_LEVEL_INFO, .members = members}, fmt, args);
     va_end(args);
 }
 
 void log_raw(const char *line, size_t len)
 {
     char out[LOG_LINE_MAX];
-    logring_put(out, text_line("", NULL, line, len, out));
+    logring_put(out, text_line("", &(struct log_entry){.text = line, .len = len}, out));
+}
+
+bool log_is_json(void)
+{
+    return logring_format() == LOG_FORMAT_JSON;
+}
+
+size_t log_json_string(const char *text, size_t len, char *out, size_t cap)
+{
+    struct writer w = writer_init(out, cap - 2);
+    writer_u8(&w, '"');
+    put_json(&w, text, len);
+    memcpy(out + w.pos, "\"", 2);
+    return w.pos + 1;
 }

@@ -92,7 +92,7 @@ static bool enqueue(const char *line, size_t len)
         char text[80];
         int n = snprintf(text, sizeof text, "%llu log lines were dropped: the output was blocked",
                          (unsigned long long)ring.unreported);
-        due = log_line(LOG_LEVEL_WARNING, NULL, text, (size_t)n, notice);
+        due = log_line(&(struct log_entry){.level = LOG_LEVEL_WARNING, .text = text, .len = (size_t)n}, notice);
     }
     if (due + len > RING - (ring.head - ring.tail))
         return false;

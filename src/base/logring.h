@@ -25,6 +25,12 @@ uint64_t log_dropped(void);
 void logring_put(const char *line, size_t len);
 /// The format that log_start() was given; text before it.
 enum log_format logring_format(void);
-/// Writes the whole line for `len` bytes of `text` in the present format to `out`; `plugin` may be NULL. Returns its
-/// length.
-size_t log_line(enum log_level level, const char *plugin, const char *text, size_t len, char out[LOG_LINE_MAX]);
+/// What a line says. `plugin` and `members` (JSON text, see log_members()) may be NULL.
+struct log_entry {
+    enum log_level level;
+    const char *plugin, *members;
+    const char *text; ///< `len` bytes
+    size_t len;
+};
+/// Writes the entry's whole line in the present format to `out`. Returns its length.
+size_t log_line(const struct log_entry *entry, char out[LOG_LINE_MAX]);

@@ -45,8 +45,8 @@ struct message {
 ///  opcode not QUERY or NOTIFY, whatever follows     NOTIMP, header only         0: the same
 ///  QDCOUNT ≠ 1, AN > 1, NS > 1 or AR > 2            FORMERR, header only        CDNS_ESYNTAX: the same
 ///  question's name broken or cut                    FORMERR, header only        CDNS_ESYNTAX: the same
-///  question cut behind the name or the type         type, class 0: REFUSED      CDNS_ESYNTAX: FORMERR
-///  nothing behind the header                        SERVFAIL                    CDNS_ESYNTAX: FORMERR
+///  nothing behind the header, QDCOUNT 1             SERVFAIL, header only       0, question_end 0: the same
+///  message ends behind the question's name or type  type, class 0: REFUSED      0 with these: the same
 ///  question's name with a pointer                   followed, if it ends        CDNS_ESYNTAX: it cannot point
 ///  backwards record broken or cut                             FORMERR with the question   CDNS_ESYNTAX: the same
 ///  record's name points forward                     followed, if it ends        CDNS_ESYNTAX: FORMERR (RFC 9267 §2)

@@ -23,7 +23,8 @@ static void read_header(struct reader *r, struct message *m)
     m->arcount = reader_u16(r);
 }
 
-/// The question. Its name stands first in the message, so no pointer in it could be valid: a plain scan will do.
+/// The question. Its name stands first in the message, so no pointer in it could be valid: a plain scan will do. As for
+/// CoreDNS, what is cut off behind the name is 0.
 static int read_question(struct reader *r, struct message *m)
 {
     const uint8_t *name = r->base + r->pos;
@@ -36,8 +37,8 @@ static int read_question(struct reader *r, struct message *m)
         reader_bytes(r, c);
     }
     length++;
-    m->qtype = reader_u16(r);
-    m->qclass = reader_u16(r);
+    m->qtype = reader_left(r) > 0 ? reader_u16(r) : 0;
+    m->qclass = reader_left(r) > 0 ? reader_u16(r) : 0;
     if (r->error != 0)
         return CDNS_ESYNTAX;
     memcpy(m->qname_asked, name, length);
@@ -108,6 +109,8 @@ int message_parse(const uint8_t *packet, size_t size, struct message *m)
         return 0;
     if (m->qdcount != 1 || m->ancount > 1 || m->nscount > 1 || m->arcount > 2)
         return CDNS_ESYNTAX;
+    if (size == MESSAGE_HEADER)
+        return 0;
     if (read_question(&r, m) != 0 || read_records(&r, m->ancount, false, m) != 0 ||
         read_records(&r, m->nscount, false, m) != 0 || read_records(&r, m->arcount, true, m) != 0)
         return CDNS_ESYNTAX;
