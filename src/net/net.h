@@ -43,13 +43,15 @@ void udp_address(const struct udp_listener *listener, union sockaddr_any *addres
 
 /// Limits of TCP listeners; all finite.
 struct tcp_limits {
-    unsigned connections; ///< open at a time on one listener (default 1024); past it the longest idle one is closed
-    unsigned in_flight;   ///< questions of one connection being answered (default 128); then reading pauses
-    unsigned queries;     ///< questions a connection may ask in all; 0: no bound
-    size_t queued_bytes;  ///< answers waiting in one connection's queue (default 256 KiB); then reading pauses
-    uint64_t idle_ns;     ///< time without a whole question or an answer in flight (default 10 s), then closed
-    uint64_t read_ns;     ///< time a begun message may take to arrive (default 3 s)
-    uint64_t write_ns;    ///< time a peer may take nothing of what is queued (default 5 s)
+    unsigned connections;  ///< open at a time on one listener (default 1024); past it the longest idle one is closed
+    unsigned in_flight;    ///< questions of one connection being answered (default 128); then reading pauses
+    unsigned queries;      ///< questions a connection may ask in all; 0: no bound
+    size_t queued_bytes;   ///< answers waiting in one connection's queue (default 256 KiB); then reading pauses
+    size_t buffered_bytes; ///< memory for begun messages and queued answers of all connections of one listener (default
+                           ///< 16 MiB); past it the connections that have stood still for longest are reset
+    uint64_t idle_ns;      ///< time without a whole question or an answer in flight (default 10 s), then closed
+    uint64_t read_ns;      ///< time a begun message may take to arrive (default 3 s)
+    uint64_t write_ns;     ///< time a peer may take nothing of what is queued (default 5 s)
 };
 extern const struct tcp_limits tcp_limits_default;
 
