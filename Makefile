@@ -7,6 +7,12 @@ PREFIX   ?= /usr/local
 SANITIZE ?=
 PYTHON   := /usr/bin/python3
 
+# `make V=1` shows whole commands.
+ifeq ($(V),)
+.SILENT:
+SAY = echo '  CC $@'
+endif
+
 # A sanitizer build has a folder of its own: build/, build/address-undefined/, build/thread/.
 comma := ,
 B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
@@ -44,6 +50,7 @@ help:
 ## make                  build build/clusterdns (needs the packages of `make deps`)
 $B/clusterdns: $(OBJECTS)
 	@mkdir -p $(@D)
+	$(SAY)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $B/libclusterdns.a: $(LIBOBJ)
@@ -51,6 +58,7 @@ $B/libclusterdns.a: $(LIBOBJ)
 
 $B/obj/%.o: %.c
 	@mkdir -p $(@D)
+	$(SAY)
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 ## make deps             install the Debian packages that building and testing need (root, or through sudo)
@@ -70,6 +78,7 @@ test: deps
 
 $B/unit/%: test/unit/%.c $B/libclusterdns.a
 	@mkdir -p $(@D)
+	$(SAY)
 	$(CC) $(CPPFLAGS) -Itest/unit $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns
 
 unit: $(UNIT_BIN)
@@ -78,6 +87,7 @@ unit: $(UNIT_BIN)
 # Each fuzz target with a main() that replays its corpus.
 $B/replay/%: test/fuzz/%.c test/fuzz/replay.c $B/libclusterdns.a
 	@mkdir -p $(@D)
+	$(SAY)
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< test/fuzz/replay.c $B/libclusterdns.a $(PKG_LIBS)
 
 replay: $(FUZZ_BIN)
@@ -103,6 +113,7 @@ format:
 
 $B/bench/%: bench/%.c $B/libclusterdns.a
 	@mkdir -p $(@D)
+	$(SAY)
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS)
 
 ## make bench            CPU per query beside a UDP echo

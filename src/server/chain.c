@@ -219,7 +219,7 @@ static bool stream(struct exchange *x)
 static void run(struct exchange *x)
 {
     for (;;) {
-        enum verdict v;
+        enum verdict v = VERDICT_NEXT;
         switch (x->phase) {
         case PHASE_IN:
             if (x->at == x->block->ninstances) {
