@@ -1,43 +1,73 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// A Corefile as a tree (shared/reference: CoreDNS's grammar, Caddy v1). Main thread; no knowledge of plugins.
+/// A Corefile as a tree. The grammar is CoreDNS 1.15.0's (Caddy v1); docs/corefile.md says where it is stricter.
+/// Main thread; no knowledge of plugins.
 #include <clusterdns/arena.h>
 #include <clusterdns/config.h>
+
+// Bounds; each has an error text of its own.
+#define COREFILE_MAX_FILE (8u << 20)   ///< bytes of one file
+#define COREFILE_MAX_BYTES (64u << 20) ///< bytes of all files together, each counted as often as it is imported
+#define COREFILE_MAX_TOKENS 1000000    ///< tokens, imports and snippets counted as often as they are used
+#define COREFILE_MAX_IMPORTS 10000     ///< import directives that are followed
+#define COREFILE_MAX_DEPTH 100         ///< imports inside of imports
+#define COREFILE_MAX_MATCHES 1000      ///< files that one import pattern may match
+#define COREFILE_MAX_NESTING 32        ///< blocks inside of a directive's block
+#define COREFILE_MAX_KEYS 65536        ///< keys of all server blocks, reverse zones of CIDRs counted one by one
 
 /// One listening key of a server block: "[SCHEME://]ZONE[:PORT]".
 struct corefile_key {
     const struct token *token; ///< where it stands
     const char *scheme;        ///< "dns", "tls", "https", "grpc", "quic", "https3"
     const char *zone; ///< normalised: lower case, final dot; reverse CIDRs become in-addr.arpa./ip6.arpa. zones
-    uint16_t port;    ///< explicit, or 0: the scheme's (or -dns.port's) default
+    uint16_t port;    ///< explicit, or 0: the scheme's (or -dns.port's) default. See corefile_key_port()
+    bool has_port;    ///< a port was written; it may be 0 (the system picks one)
 };
 
 /// A server block.
 struct corefile_block {
-    const struct corefile_key *keys; ///< CIDR keys are expanded: a key can stand here several times with other zones
-    size_t nkeys;
+    const struct corefile_key *keys;    ///< CIDR keys are expanded: a key can stand here several times with other zones
+    size_t nkeys;                       ///< at least 1
     const struct directive *directives; ///< in file order, imports resolved
     size_t ndirectives;
+    /// Addresses of the block's `bind` directives, set by the server before corefile_check_keys(); none: the wildcard.
+    const char *const *listen;
+    size_t nlisten;
 };
 
 struct corefile {
-    const struct corefile_block *blocks;
-    size_t nblocks;
-    uint8_t hash[32]; ///< over the parsed tokens, imports included (reload)
+    struct corefile_block *blocks;
+    size_t nblocks;   ///< 0 when the file says nothing: the caller takes its built-in default
+    uint8_t hash[32]; ///< SHA-256 over keys and tokens, imports resolved; not over comments, spacing, file names, lines
 };
 
-/// Reads and parses `path` ("-" or NULL: nothing; `text` is used instead when given, named `name` in messages).
-/// Everything is allocated in `a`. `known(arg, directive)` says whether a directive name is known; an unknown one is
-/// the error "FILE:LINE - Error during parsing: Unknown directive 'x'". Returns 0 or CDNS_ECONFIG with the text in
-/// `error` (CONFIG_ERROR_MAX bytes). Warnings (empty import glob, unknown scheme) go to the log.
-int corefile_parse_file(struct arena *a, const char *path, bool (*known)(void *arg, const char *directive), void *arg,
-                        struct corefile *out, char *error) CDNS_MUSTCHECK;
-int corefile_parse_text(struct arena *a, const char *name, const char *text, size_t len,
-                        bool (*known)(void *arg, const char *directive), void *arg, struct corefile *out,
+/// Says whether `directive` is a name to be accepted.
+typedef bool (*corefile_known)(void *arg, const char *directive);
+
+/// Reads and parses the file `path` ("stdin": standard input), named in messages as it is given here; imported files
+/// are named by their absolute path. Everything is allocated in `a`, which must live as long as `out` is used.
+/// A directive that `known` (NULL: all are) does not accept is the error "FILE:LINE - Error during parsing: Unknown
+/// directive 'x'". Returns 0 or CDNS_ECONFIG with the text in `error` (CONFIG_ERROR_MAX bytes). Warnings (a pattern
+/// that matches no file, an unknown scheme, a block without keys) go to the log.
+int corefile_parse_file(struct arena *a, const char *path, corefile_known known, void *arg, struct corefile *out,
                         char *error) CDNS_MUSTCHECK;
+/// As corefile_parse_file() for `len` bytes of text that need not live on; `name` stands for the path, in messages and
+/// for relative imports.
+int corefile_parse_text(struct arena *a, const char *name, const char *text, size_t len, corefile_known known,
+                        void *arg, struct corefile *out, char *error) CDNS_MUSTCHECK;
+
+/// The port a key listens on: its own, or else its scheme's: `default_port` for dns, 853 for tls and quic, 443 for
+/// grpc, https and https3.
+uint16_t corefile_key_port(const struct corefile_key *key, uint16_t default_port);
+
+/// Do two keys want the same zone, port and address? CDNS_ECONFIG with "cannot serve dns://.:53 - it is already
+/// defined", or "cannot serve dns://.:53 on 127.0.0.1 - zone overlap listener capacity with dns://.:53" when one of
+/// them is bound to an address and the other to all; the text ends in " (FILE:LINE)" of the later key.
+/// Source: CoreDNS core/dnsserver/{register,address}.go.
+int corefile_check_keys(const struct corefile *c, uint16_t default_port, char *error) CDNS_MUSTCHECK;
 
 /// Normalises a zone argument as CoreDNS's plugin.Host(x).NormalizeExact does: scheme and port stripped, lower case,
 /// final dot; a CIDR becomes one or several reverse zones. `*zones` gets `*n` texts in `a`. CDNS_EINVAL if it is no
-/// zone.
+/// zone, CDNS_ENOMEM.
 int corefile_zones(struct arena *a, const char *text, const char *const **zones, size_t *n) CDNS_MUSTCHECK;
