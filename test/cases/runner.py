@@ -44,6 +44,7 @@ STEPS = {  # the key that names the step -> the keys that may stand beside it
     "write": set(),
     "remove": set(),
     "link": set(),
+    "file": {"matches"},
     "run": {"status", "output"},
     "signal": set(),
     "exits": set(),
@@ -126,8 +127,13 @@ class Live:
         return f"kubeconfig {self.plane.kubeconfig('dns')}"
 
     def apply(self, obj):
-        self.plane.apply_object(obj)
-        self.objects[self.plane.object_path(obj)] = obj
+        path = self.plane.object_path(obj)
+        if path in self.objects:
+            version = self.plane.call("GET", path)["metadata"]["resourceVersion"]
+            self.plane.call("PUT", path, {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}})
+        else:
+            self.plane.apply_object(obj)
+        self.objects[path] = obj
 
     def delete(self, obj):
         self.objects.pop(self.plane.object_path(obj), None)
@@ -290,9 +296,9 @@ def differences(expected, answer, line):
     if set(wanted["flags"].upper().split()) != set(answer.flags.split()):
         found.append(f"flags: expected {wanted['flags']}, got {answer.flags}")
     for section in asking.SECTIONS:
-        want = wanted.get(section, [])
-        if not same_records(want, answer.sections[section]):
-            found.append(f"{section}: expected {want or 'nothing'}, got {answer.sections[section] or 'nothing'}")
+        want, records = wanted.get(section, []), answer.sections[section]
+        if not (want == "any" or want == len(records) or isinstance(want, list) and same_records(want, records)):
+            found.append(f"{section}: expected {want or 'nothing'}, got {records or 'nothing'}")
     if answer.size > wanted.get("size at most", 65535):
         found.append(f"size: expected at most {wanted['size at most']} bytes, got {answer.size}")
     return found
@@ -390,6 +396,7 @@ class Player:
         environment = {**os.environ, **{key: self.fill(str(value)) for key, value in (self.case["env"] or {}).items()}}
         self.server = Process("the server", [self.program, *arguments], self._path("log"), environment, self.folder)
         self.server.start()
+        self.values["PID"] = str(self.server.pid)
         mentioned = {name for name in self.values if re.search(f"@{name}@", self.case["corefile"])} | {"PORT"}
         dns = {int(self.values[name]) for name in mentioned if name.startswith("PORT")}
         http = {int(self.values[name]) for name in mentioned if name.startswith("HTTP")}
@@ -510,7 +517,7 @@ class Player:
         self._until(check, step.get("within", STEP_SECONDS))
 
     def do_no_log(self, step):
-        found = re.search(f".*(?:{step['no log']}).*", self.log())
+        found = re.search(f".*(?:{step['no log']}).*", self.log(), re.M)
         assert not found, f"in the log: {found.group(0)}"
 
     # ---- steps: the cluster and files ----
@@ -520,12 +527,16 @@ class Player:
             self.cluster.apply(obj)
 
     def do_delete(self, step):
-        for obj in objects_of(step["delete"]):
-            self.cluster.delete(obj)
+        self.cluster.delete(step["delete"])
 
     def do_write(self, step):
         for name, text in step["write"].items():
             put(self._path(name), text)
+
+    def do_file(self, step):
+        with open(self._path(step["file"]), encoding="utf-8") as file:
+            text = file.read()
+        assert re.search(step["matches"], text), f"{step['file']} holds {text!r}"
 
     def do_remove(self, step):
         path = self._path(step["remove"])
