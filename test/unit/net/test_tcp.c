@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tcp_test.h"
+
+static void idle_connection_is_closed(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.idle_ns = 60 * MS;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int silent = client_to(s), fd = client_to(s);
+    put_message(s, fd, "once");
+    expect_message(s, fd, "once");
+    expect_end(s, silent);
+    expect_end(s, fd);
+    assert_int_equal(COUNTED(s, tcp_timeouts), 2);
+    close(silent);
+    close(fd);
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_open) == 0);
+    close_script(s);
+}
+
+static void a_peer_that_never_closes_is_closed(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.idle_ns = 10 * MS;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int fd = client_to(s); // sees our end close, and keeps its own open
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_timeouts) == 1);
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_open) == 0);
+    assert_int_equal(COUNTED(s, tcp_timeouts), 1);
+    close(fd);
+    close_script(s);
+}
+
+static void no_idle_timeout_while_a_question_is_in_flight(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.idle_ns = 20 * MS;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int waiting = client_to(s), idle = client_to(s);
+    put_message(s, waiting, "H");
+    RUN_UNTIL(&s->loop, s->nheld == 1);
+    for (int i = 0; i < 3; i++) { // several times as long as an idle one may live
+        expect_end(s, idle);
+        close(idle);
+        idle = client_to(s);
+    }
+    close(idle);
+    assert_int_equal(release(s, 0, "late"), CDNS_OK);
+    expect_message(s, waiting, "late");
+    expect_end(s, waiting); // its time runs from its answer
+    close(waiting);
+    close_script(s);
+}
+
+static void begun_message_must_end(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.read_ns = 60 * MS;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int half = client_to(s), prefix = client_to(s), whole = client_to(s);
+    put_message(s, half, "H");
+    put(s, half, "\0\7begun", 7);
+    put(s, prefix, "\0", 1);
+    put_message(s, whole, "whole");
+    expect_message(s, whole, "whole");
+    expect_end(s, prefix);
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_timeouts) == 2);
+    // What was asked before is still answered.
+    assert_int_equal(release(s, 0, "late"), CDNS_OK);
+    expect_message(s, half, "late");
+    expect_end(s, half);
+    put_message(s, whole, "still here");
+    expect_message(s, whole, "still here");
+    close(half);
+    close(prefix);
+    close(whole);
+    close_script(s);
+}
+
+static void drip_does_not_extend_the_time(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.read_ns = 60 * MS;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int fd = client_to(s);
+    uint64_t until = test_now_ms() + DEADLINE_MS;
+    put(s, fd, "\xff\xff", 2);
+    while (COUNTED(s, tcp_timeouts) == 0 && test_now_ms() < until) {
+        (void)!send(fd, "x", 1, MSG_NOSIGNAL);
+        run_a_bit(&s->loop);
+    }
+    assert_int_equal(COUNTED(s, tcp_timeouts), 1);
+    close(fd);
+    close_script(s);
+}
+
+static void no_read_timeout_while_reading_is_paused(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.read_ns = 20 * MS;
+    limits.in_flight = 1;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int fd = client_to(s), other = client_to(s);
+    put(s, fd, "\0\1H\0\4be", 7);
+    RUN_UNTIL(&s->loop, s->nheld == 1);
+    put(s, other, "\0", 1);
+    expect_end(s, other); // longer than a begun message may take
+    put(s, fd, "en", 2);
+    assert_int_equal(release(s, 0, "late"), CDNS_OK);
+    expect_message(s, fd, "late");
+    expect_message(s, fd, "been");
+    close(fd);
+    close(other);
+    close_script(s);
+}
+
+static void longest_idle_gives_way(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.connections = 3;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int a = client_to(s), b = client_to(s), c = client_to(s);
+    put_message(s, a, "H"); // the oldest, but at work
+    put_message(s, b, "b");
+    expect_message(s, b, "b");
+    put_message(s, c, "c");
+    expect_message(s, c, "c");
+    put_message(s, b, "newer than c");
+    expect_message(s, b, "newer than c");
+    int d = client_to(s);
+    put_message(s, d, "d");
+    expect_message(s, d, "d");
+    expect_end(s, c);
+    put_message(s, b, "H");
+    put_message(s, d, "H");
+    RUN_UNTIL(&s->loop, s->nheld == 3);
+    assert_int_equal(COUNTED(s, tcp_rejected), 0);
+    int e = client_to(s); // all are at work
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_rejected) == 1);
+    expect_end(s, e);
+    assert_int_equal(COUNTED(s, tcp_open), 3);
+    assert_int_equal(COUNTED(s, tcp_accepted), 4);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(release(s, i, "late"), CDNS_OK);
+    expect_message(s, a, "late");
+    expect_message(s, b, "late");
+    expect_message(s, d, "late");
+    const int fds[] = {a, b, c, d, e};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        close(fds[i]);
+    close_script(s);
+}
+
+static void memory_of_all_is_bounded(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.queued_bytes = 60000;
+    limits.buffered_bytes = 600000; // of 128 or 256 KiB for each connection
+    struct script *s = open_script("127.0.0.1", &limits);
+    s->big = 60000;
+    int fds[8];
+    for (int i = 0; i < 8; i++) {
+        fds[i] = client_to(s);
+        for (int k = 0; k < 100; k++) // each alone stays below its own bound
+            put_message(s, fds[i], "Big");
+    }
+    int reader = client_to(s);
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_timeouts) >= 4); // long before the time for writing is over
+    put_message(s, reader, "served");
+    expect_message(s, reader, "served");
+    assert_true(COUNTED(s, tcp_open) >= 2); // not all had to go
+    for (int i = 0; i < 8; i++)
+        close(fds[i]);
+    close(reader);
+    close_script(s);
+}
+
+static void out_of_descriptors(void **state)
+{
+    (void)state;
+    struct script *s = open_default();
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    struct rlimit old, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 0;
+    assert_int_equal(connect(fd, &s->address.sa, address_size(&s->address)), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    put_message(s, fd, "patience");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    unsigned wakeups = 0;
+    for (uint64_t until = test_now_ms() + 30; test_now_ms() < until; wakeups++) {
+        struct pollfd wait = {.fd = uv_backend_fd(&s->loop), .events = POLLIN};
+        uv_run(&s->loop, UV_RUN_NOWAIT);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0); // poll() refuses more descriptors than the limit
+        (void)poll(&wait, 1, 30);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_true(wakeups < 10); // the waiting connection does not keep the loop spinning
+    assert_int_equal(COUNTED(s, tcp_accepted), 0);
+    expect_message(s, fd, "patience");
+    close(fd);
+    close_script(s);
+}
+
+static void drain_answers_what_was_received(void **state)
+{
+    (void)state;
+    struct script *s = open_default();
+    int idle = client_to(s), held = client_to(s), begun = client_to(s);
+    put_message(s, held, "H");
+    put(s, begun, "\0\5beg", 5);
+    put_message(s, idle, "idle");
+    expect_message(s, idle, "idle");
+    RUN_UNTIL(&s->loop, s->nheld == 1);
+    int fresh = client_to(s); // neither accepted nor read yet
+    put_message(s, fresh, "one");
+    put_message(s, fresh, "two");
+    put_message(s, held, "three");
+    tcp_drain(s->listener);
+    int late = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(late, &s->address.sa, address_size(&s->address)), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(late);
+    expect_message(s, fresh, "one");
+    expect_message(s, fresh, "two");
+    expect_end(s, fresh);
+    expect_end(s, idle);
+    expect_message(s, held, "three");
+    put(s, begun, "un", 2);
+    expect_message(s, begun, "begun");
+    expect_end(s, begun);
+    put_message(s, held, "too late"); // and yet no reset takes away what follows
+    assert_int_equal(release(s, 0, "late"), CDNS_OK);
+    expect_message(s, held, "late");
+    expect_end(s, held);
+    const int fds[] = {idle, held, begun, fresh};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        close(fds[i]);
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_open) == 0);
+    close_script(s);
+}
+
+static void drain_does_not_spin(void **state)
+{
+    (void)state;
+    struct script *s = open_default();
+    int begun = client_to(s);
+    put(s, begun, "\0\5beg", 5);
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_open) == 1);
+    tcp_drain(s->listener);
+    for (int i = 0; i < 5; i++)
+        run_a_bit(&s->loop);
+    struct pollfd wait = {.fd = uv_backend_fd(&s->loop), .events = POLLIN};
+    assert_int_equal(poll(&wait, 1, 20), 0); // nothing to do until the rest comes
+    close(begun);
+    close_script(s);
+}
+
+static void drain_while_paused(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.in_flight = 1;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int fd = client_to(s);
+    put_message(s, fd, "H");
+    RUN_UNTIL(&s->loop, s->nheld == 1);
+    put_message(s, fd, "in the kernel");
+    tcp_drain(s->listener);
+    for (int i = 0; i < 5; i++)
+        run_a_bit(&s->loop);
+    assert_int_equal(s->calls, 1);
+    assert_int_equal(release(s, 0, "late"), CDNS_OK);
+    expect_message(s, fd, "late");
+    expect_message(s, fd, "in the kernel");
+    expect_end(s, fd);
+    close(fd);
+    close_script(s);
+}
+
+static void close_with_questions_in_flight(void **state)
+{
+    (void)state;
+    struct script *s = open_default();
+    int fd = client_to(s);
+    put_message(s, fd, "H");
+    put_message(s, fd, "H");
+    RUN_UNTIL(&s->loop, s->nheld == 2);
+    tcp_close(s->listener);
+    s->listener = NULL;
+    assert_int_equal(release(s, 0, "late"), CDNS_ECANCELED);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&s->loop), 0);
+    tcp_discard(s->held[1]); // after the loop: only memory is touched
+    assert_int_equal(COUNTED(s, tcp_open), 0);
+    close(fd);
+    free(s);
+}
+
+static struct tcp_listener *to_close;
+
+static long close_all(void *arg, struct tcp_connection *connection, const uint8_t *packet, size_t size, uint8_t *out,
+                      size_t cap)
+{
+    (void)arg, (void)connection, (void)cap;
+    tcp_drain(to_close);
+    tcp_close(to_close);
+    memcpy(out, packet, size); // still there
+    return (long)size;
+}
+
+static void close_from_a_handler(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    union sockaddr_any at = ip4("127.0.0.1", 0);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(tcp_listen(&loop, &at, &tcp_limits_default, close_all, NULL, &to_close), CDNS_OK);
+    tcp_address(to_close, &at);
+    int fd = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, &at.sa, address_size(&at)), 0);
+    assert_int_equal(connect(other, &at.sa, address_size(&at)), 0);
+    assert_int_equal(send(fd, "\0\1c\0\1d", 6, 0), 6);
+    finish_loop(&loop);
+    close(fd);
+    close(other);
+}
+
+static void errors_of_listen(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct tcp_listener *listener;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    union sockaddr_any nowhere = ip4("192.0.2.1", 0);
+    assert_int_equal(tcp_listen(&loop, &nowhere, &tcp_limits_default, play, NULL, &listener), CDNS_EIO);
+    assert_int_equal(errno, EADDRNOTAVAIL);
+    finish_loop(&loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(idle_connection_is_closed),
+        cmocka_unit_test(a_peer_that_never_closes_is_closed),
+        cmocka_unit_test(no_idle_timeout_while_a_question_is_in_flight),
+        cmocka_unit_test(begun_message_must_end),
+        cmocka_unit_test(drip_does_not_extend_the_time),
+        cmocka_unit_test(no_read_timeout_while_reading_is_paused),
+        cmocka_unit_test(longest_idle_gives_way),
+        cmocka_unit_test(memory_of_all_is_bounded),
+        cmocka_unit_test(out_of_descriptors),
+        cmocka_unit_test(drain_answers_what_was_received),
+        cmocka_unit_test(drain_does_not_spin),
+        cmocka_unit_test(drain_while_paused),
+        cmocka_unit_test(close_with_questions_in_flight),
+        cmocka_unit_test(close_from_a_handler),
+        cmocka_unit_test(errors_of_listen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
