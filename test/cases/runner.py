@@ -27,7 +27,7 @@ START_SECONDS = 30  # generous: sanitizer builds on a busy machine
 STEP_SECONDS = 10
 STARTUP_LINES = 40  # of the server's log, shown with a failure
 
-CASE_KEYS = {"about", "corefile", "cluster", "files", "let", "env", "arguments", "peer", "steps"}
+CASE_KEYS = {"about", "corefile", "cluster", "files", "copy", "let", "env", "arguments", "peer", "steps"}
 ANY_STEP = {"only", "within"}
 STEPS = {  # the key that names the step -> the keys that may stand beside it
     "ask": {"expect", "over", "port", "coredns"},
@@ -45,7 +45,7 @@ STEPS = {  # the key that names the step -> the keys that may stand beside it
     "remove": set(),
     "link": set(),
     "file": {"matches"},
-    "run": {"status", "output"},
+    "run": {"status", "output", "absent"},
     "signal": set(),
     "exits": set(),
     "start": set(),
@@ -355,6 +355,8 @@ class Player:
     def set_up(self):
         for name, text in (self.case["files"] or {}).items():
             put(self._path(self.fill(name)), self.fill(text))
+        for name in self.case["copy"] or []:
+            shutil.copy(os.path.join(os.path.dirname(self.case.path), name), self._path(name))
         for obj in objects_of(self.case["cluster"] or ""):
             self.cluster.apply(obj)
         if self.case["corefile"] is not None:
@@ -428,6 +430,8 @@ class Player:
         assert done.returncode == step.get("status", 0), f"ended with {done.returncode}:\n{done.stdout}"
         for pattern in step.get("output", []):
             assert re.search(pattern, done.stdout, re.M), f"no line matches {pattern} in:\n{done.stdout}"
+        for pattern in step.get("absent", []):
+            assert not re.search(pattern, done.stdout, re.M), f"a line matches {pattern} in:\n{done.stdout}"
 
     # ---- steps: questions ----
 
