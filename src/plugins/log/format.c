@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/log/format.h"
+#include <clusterdns/log.h>
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -44,22 +45,32 @@ static void put_number(struct line *l, uint64_t n)
     put_bytes(l, text, (size_t)snprintf(text, sizeof(text), "%" PRIu64, n));
 }
 
-// IPv6 in brackets; an IPv4 address inside of IPv6 as IPv4.
-static void put_address(struct line *l, const union sockaddr_any *a)
+static bool is_ipv6(const union sockaddr_any *a)
+{
+    return a->sa.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr);
+}
+
+// An IPv4 address inside of IPv6 is written as IPv4.
+static void put_bare_address(struct line *l, const union sockaddr_any *a)
 {
     char text[INET6_ADDRSTRLEN];
-    const struct in6_addr *v6 = &a->in6.sin6_addr;
-    if (a->sa.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(v6)) {
-        put_string(l, "[");
+    const uint8_t *v6 = a->in6.sin6_addr.s6_addr;
+    if (is_ipv6(a))
         put_string(l, inet_ntop(AF_INET6, v6, text, sizeof(text)));
-        put_string(l, "]");
-    } else if (a->sa.sa_family == AF_INET6) {
-        put_string(l, inet_ntop(AF_INET, v6->s6_addr + 12, text, sizeof(text)));
-    } else if (a->sa.sa_family == AF_INET) {
+    else if (a->sa.sa_family == AF_INET6)
+        put_string(l, inet_ntop(AF_INET, v6 + 12, text, sizeof(text)));
+    else if (a->sa.sa_family == AF_INET)
         put_string(l, inet_ntop(AF_INET, &a->in.sin_addr, text, sizeof(text)));
-    } else {
+    else
         put_string(l, "-"); // a question of the server's own
-    }
+}
+
+// IPv6 in brackets.
+static void put_address(struct line *l, const union sockaddr_any *a)
+{
+    put_string(l, is_ipv6(a) ? "[" : "");
+    put_bare_address(l, a);
+    put_string(l, is_ipv6(a) ? "]" : "");
 }
 
 static void put_type(struct line *l, const struct format_entry *e)
@@ -161,8 +172,8 @@ static void put_rsize(struct line *l, const struct format_entry *e)
                           section_size(&q->reply.additional));
 }
 
-// Seconds with as many decimals as it takes.
-static void put_duration(struct line *l, const struct format_entry *e)
+// With as many decimals as it takes.
+static void put_seconds(struct line *l, const struct format_entry *e)
 {
     char text[48];
     int n = snprintf(text, sizeof(text), "%" PRIu64 ".%09" PRIu64, e->o->duration_ns / 1000000000,
@@ -171,6 +182,11 @@ static void put_duration(struct line *l, const struct format_entry *e)
         n--;
     n -= text[n - 1] == '.';
     put_bytes(l, text, (size_t)n);
+}
+
+static void put_duration(struct line *l, const struct format_entry *e)
+{
+    put_seconds(l, e);
     put_string(l, "s");
 }
 
@@ -213,6 +229,65 @@ static void put_nothing(struct line *l, const struct format_entry *e)
     (void)e;
     put_string(l, "-");
 }
+
+// JSON ---------------------------------------------------------------------------------------------------------------
+
+static void put_client_ip(struct line *l, const struct format_entry *e)
+{
+    put_bare_address(l, &e->q->client);
+}
+
+static void put_json_name(struct line *l, const struct format_entry *e)
+{
+    char text[NAME_MAX_TEXT], json[2 * NAME_MAX_TEXT + 2];
+    put_bytes(l, json, log_json_string(text, name_to_text(e->q->qname, text), json, sizeof(json)));
+}
+
+static void put_json_rcode(struct line *l, const struct format_entry *e)
+{
+    if (!e->o->sent) {
+        put_string(l, "null");
+        return;
+    }
+    put_string(l, "\"");
+    put_rcode(l, e);
+    put_string(l, "\"");
+}
+
+static const struct {
+    const char *start; // up to the value
+    void (*put)(struct line *l, const struct format_entry *e);
+    const char *end;
+} members[] = {
+    {",\"plugin\":\"log\",\"client_ip\":\"", put_client_ip, "\""},
+    {",\"client_port\":", put_port, ""},
+    {",\"qname\":", put_json_name, ""},
+    {",\"qtype\":\"", put_type, "\""},
+    {",\"qclass\":\"", put_class, "\""},
+    {",\"protocol\":\"", put_proto, "\""},
+    {",\"id\":", put_id, ""},
+    {",\"opcode\":", put_opcode, ""},
+    {",\"request_size\":", put_size, ""},
+    {",\"dnssec_ok\":", put_do, ""},
+    {",\"bufsize\":", put_bufsize, ""},
+    {",\"rcode\":", put_json_rcode, ""},
+    {",\"response_size\":", put_rsize, ""},
+    {",\"duration_seconds\":", put_seconds, ""},
+};
+
+size_t format_members(const struct format_entry *e, char *out, size_t cap)
+{
+    struct line l = {.text = out, .cap = cap - 1};
+    for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
+        put_string(&l, members[i].start);
+        members[i].put(&l, e);
+        put_string(&l, members[i].end);
+    }
+    out[l.len] = '\0';
+    return l.len;
+}
+
+// Compiling ----------------------------------------------------------------------------------------------------------
 
 static const struct {
     const char *label;

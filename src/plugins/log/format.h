@@ -38,3 +38,9 @@ struct format_entry {
 
 /// Writes a line, without NUL, to `out` (`cap` bytes; cut when longer); returns its length. Any thread.
 size_t format_write(const struct format *f, const struct format_entry *e, char *out, size_t cap);
+
+#define FORMAT_MEMBERS_MAX 3000 ///< bytes of the longest members, NUL included
+
+/// Writes CoreDNS's members of a JSON record for log_members(), and NUL, to `out` (`cap` bytes, FORMAT_MEMBERS_MAX is
+/// enough); returns the length without NUL. Any thread.
+size_t format_members(const struct format_entry *e, char *out, size_t cap);

@@ -108,6 +108,18 @@ static int log_setup(struct config *c, void **self)
     return 0;
 }
 
+static void print(const struct format *format, const struct format_entry *e)
+{
+    char line[LINE_BYTES], members[FORMAT_MEMBERS_MAX];
+    size_t len = format_write(format, e, line, sizeof(line));
+    if (log_is_json()) {
+        format_members(e, members, sizeof(members));
+        log_members(members, "%.*s", (int)len, line);
+    } else {
+        log_write(LOG_LEVEL_INFO, "%.*s", (int)len, line);
+    }
+}
+
 static void log_done(void *self, const struct query *q, const struct outcome *o)
 {
     const struct log *l = self;
@@ -117,12 +129,8 @@ static void log_done(void *self, const struct query *q, const struct outcome *o)
     if (r == end)
         return;
     const struct reply_type *type = reply_type_of(q, o);
-    if ((r->classes & type->class_) == 0)
-        return;
-    char line[LINE_BYTES];
-    const struct format_entry entry = {.q = q, .o = o, .type = type};
-    size_t len = format_write(r->format, &entry, line, sizeof(line));
-    log_write(LOG_LEVEL_INFO, "%.*s", (int)len, line);
+    if ((r->classes & type->class_) != 0)
+        print(r->format, &(struct format_entry){.q = q, .o = o, .type = type});
 }
 
 CLUSTERDNS_PLUGIN(log, .setup = log_setup, .done = log_done);
