@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// The directive `kubernetes [ZONES…] { … }`. Checks, their order and their texts are CoreDNS 1.15.0's.
+#include "plugins/duration.h"
+#include "plugins/kubernetes/kubernetes.h"
+#include <string.h>
+
+#define TTL_DEFAULT 5
+#define STARTUP_DEFAULT_NS INT64_C(5000000000)
+
+// What an option's line says beyond its name.
+struct line {
+    const struct directive *d;
+    const struct token *args;
+    size_t n;
+};
+
+static int argument_error(struct config *c, const struct line *l)
+{
+    return config_argument_error(c, &l->d->tokens[l->d->ntokens - 1]);
+}
+
+static int no_memory(struct config *c)
+{
+    return config_plain_errorf(c, NULL, "%s", error_text(CDNS_ENOMEM));
+}
+
+// --- zones
+
+static int make_zones(struct config *c, const char *const *texts, size_t n, const struct zone **out)
+{
+    struct zone *zones = arena_calloc(c->arena, n, sizeof *zones);
+    if (zones == NULL)
+        return no_memory(c);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t name[NAME_MAX_WIRE];
+        if (name_from_text(texts[i], name) != 0)
+            return config_plain_errorf(c, c->lines[0]->tokens, "zone is not a valid domain name: %s", texts[i]);
+        size_t len = name_length(name);
+        zones[i] = (struct zone){
+            .name = arena_memdup(c->arena, name, len),
+            .len = (uint8_t)len,
+            .labels = (uint8_t)name_labels(name),
+            .reverse = name_in_zone(name, (const uint8_t *)"\7in-addr\4arpa") ||
+                       name_in_zone(name, (const uint8_t *)"\3ip6\4arpa"),
+        };
+        if (zones[i].name == NULL)
+            return no_memory(c);
+    }
+    *out = zones;
+    return 0;
+}
+
+// CoreDNS takes "in-addr.arpa." itself for a zone to name services in; here it is the last resort.
+static const struct zone *primary_zone(const struct kubernetes *k)
+{
+    for (unsigned labels = 0; labels <= 2; labels += 2)
+        for (size_t i = 0; i < k->nzones; i++)
+            if (!k->zones[i].reverse || k->zones[i].labels == labels)
+                return &k->zones[i];
+    return NULL;
+}
+
+static int set_zones(struct config *c, struct kubernetes *k, const struct directive *d)
+{
+    const char *const *texts;
+    int e = config_zones(c, d->tokens + 1, d->ntokens - 1, &texts, &k->nzones);
+    if (e == 0)
+        e = make_zones(c, texts, k->nzones, &k->zones);
+    if (e != 0)
+        return e;
+    k->primary = primary_zone(k);
+    return k->primary == NULL ? config_plain_errorf(c, d->tokens, "non-reverse zone name must be used") : 0;
+}
+
+// --- options
+
+static int set_endpoint_pod_names(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    k->endpoint_pod_names = k->from.store.pod_names = true;
+    return l->n > 0 ? argument_error(c, l) : 0;
+}
+
+static int set_pods(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    static const char *const modes[] = {
+        [PODS_DISABLED] = "disabled", [PODS_INSECURE] = "insecure", [PODS_VERIFIED] = "verified"};
+    if (l->n != 1)
+        return argument_error(c, l);
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(l->args[0].text, modes[i]) == 0) {
+            k->pods = (enum pods_mode)i;
+            k->from.store.pods = i == PODS_VERIFIED;
+            return 0;
+        }
+    }
+    return config_plain_errorf(c, l->args, "wrong value for pods: %s,  must be one of: disabled, verified, insecure",
+                               l->args[0].text);
+}
+
+static int set_namespaces(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    if (l->n == 0)
+        return argument_error(c, l);
+    const uint8_t **all = arena_calloc(c->arena, k->nnamespaces + l->n, sizeof *all);
+    if (all == NULL)
+        return no_memory(c);
+    k->namespaces_only = true;
+    for (size_t i = 0; i < k->nnamespaces; i++)
+        all[i] = k->namespaces[i];
+    for (size_t i = 0; i < l->n; i++) {
+        size_t len = strlen(l->args[i].text);
+        if (len == 0 || len > NAME_MAX_LABEL)
+            continue; // no namespace is called that
+        uint8_t *label = arena_alloc(c->arena, 1 + len);
+        if (label == NULL)
+            return no_memory(c);
+        label[0] = (uint8_t)len;
+        memcpy(label + 1, l->args[i].text, len);
+        all[k->nnamespaces++] = label;
+    }
+    k->namespaces = all;
+    return 0;
+}
+
+static int set_endpoint(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    if (l->n == 0)
+        return argument_error(c, l);
+    k->from.endpoint = l->args[0].text;
+    if (l->n > 1)
+        log_plugin(LOG_LEVEL_WARNING, "kubernetes",
+                   "Multiple endpoints have been deprecated, only the first specified endpoint '%s' is used",
+                   l->args[0].text);
+    return 0;
+}
+
+static int set_tls(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    if (l->n != 3)
+        return argument_error(c, l);
+    k->from.tls_cert = l->args[0].text;
+    k->from.tls_key = l->args[1].text;
+    k->from.tls_ca = l->args[2].text;
+    return 0;
+}
+
+static int set_fallthrough(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    static const char *const everything[] = {"."};
+    const char *const *texts = everything;
+    k->nfall = 1;
+    int e = l->n == 0 ? 0 : config_zones(c, l->args, l->n, &texts, &k->nfall);
+    return e != 0 ? e : make_zones(c, texts, k->nfall, &k->fall);
+}
+
+static int set_ttl(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    int64_t ttl;
+    if (l->n == 0)
+        return argument_error(c, l);
+    int e = config_integer(l->args[0].text, &ttl);
+    if (e != 0)
+        return config_plain_errorf(c, l->args, "strconv.Atoi: parsing \"%s\": %s", l->args[0].text,
+                                   e == CDNS_ERANGE ? "value out of range" : "invalid syntax");
+    if (ttl < 0 || ttl > 3600)
+        return config_errorf(c, l->args, "ttl must be in range [0, 3600]: %lld", (long long)ttl);
+    k->ttl = (uint32_t)ttl;
+    return 0;
+}
+
+static int set_noendpoints(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    k->from.store.endpoints = false;
+    return l->n > 0 ? argument_error(c, l) : 0;
+}
+
+static int set_ignore(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    if (l->n == 0)
+        return 0;
+    if (strcmp(l->args[0].text, "empty_service") != 0)
+        return config_plain_errorf(c, l->args, "unable to parse ignore value: '%s'", l->args[0].text);
+    k->ignore_empty = true;
+    return 0;
+}
+
+static int set_kubeconfig(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    if (l->n != 1 && l->n != 2)
+        return argument_error(c, l);
+    k->from.kubeconfig = l->args[0].text;
+    k->from.context = l->n == 2 ? l->args[1].text : NULL;
+    return 0;
+}
+
+static int set_startup_timeout(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    char why[DURATION_ERROR_MAX];
+    if (l->n == 0)
+        return argument_error(c, l);
+    if (duration_parse(l->args[0].text, &k->startup_timeout_ns, why) != 0)
+        return config_plain_errorf(c, l->args, "failed to parse startup_timeout: %s, %s", l->args[0].text, why);
+    return 0;
+}
+
+// Ours: files and directories of manifests in place of an API.
+static int set_manifests(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    if (l->n == 0)
+        return argument_error(c, l);
+    const char **paths = arena_calloc(c->arena, k->from.nmanifests + l->n, sizeof *paths);
+    if (paths == NULL)
+        return no_memory(c);
+    for (size_t i = 0; i < k->from.nmanifests; i++)
+        paths[i] = k->from.manifests[i];
+    for (size_t i = 0; i < l->n; i++)
+        paths[k->from.nmanifests++] = l->args[i].text;
+    k->from.manifests = paths;
+    return 0;
+}
+
+static int set_planned(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    (void)k;
+    return config_errorf(c, l->d->tokens, "property '%s' is not built yet", l->d->tokens[0].text);
+}
+
+static int set_option(struct config *c, struct kubernetes *k, const struct directive *d)
+{
+    static const struct {
+        const char *name;
+        int (*set)(struct config *c, struct kubernetes *k, const struct line *l);
+    } options[] = {
+        {"endpoint_pod_names", set_endpoint_pod_names},
+        {"pods", set_pods},
+        {"namespaces", set_namespaces},
+        {"endpoint", set_endpoint},
+        {"tls", set_tls},
+        {"labels", set_planned},
+        {"namespace_labels", set_planned},
+        {"fallthrough", set_fallthrough},
+        {"ttl", set_ttl},
+        {"noendpoints", set_noendpoints},
+        {"zonal", set_planned},
+        {"ignore", set_ignore},
+        {"kubeconfig", set_kubeconfig},
+        {"multicluster", set_planned},
+        {"startup_timeout", set_startup_timeout},
+        {"apiserver_qps", set_planned},
+        {"apiserver_burst", set_planned},
+        {"apiserver_max_inflight", set_planned},
+        {"manifests", set_manifests},
+    };
+    const struct line line = {.d = d, .args = d->tokens + 1, .n = d->ntokens - 1};
+    if (d->has_block)
+        return config_errorf(c, d->tokens, "unknown property '{'");
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (strcmp(options[i].name, d->tokens[0].text) == 0)
+            return options[i].set(c, k, &line);
+    return config_errorf(c, d->tokens, "unknown property '%s'", d->tokens[0].text);
+}
+
+int kubernetes_setup(struct config *c, void **self)
+{
+    const struct directive *d = c->lines[0];
+    struct kubernetes *k = arena_calloc(c->arena, 1, sizeof *k);
+    if (k == NULL)
+        return no_memory(c);
+    k->ttl = TTL_DEFAULT;
+    k->startup_timeout_ns = STARTUP_DEFAULT_NS;
+    k->from.store.endpoints = true;
+    int e = set_zones(c, k, d);
+    for (size_t i = 0; e == 0 && i < d->nblock; i++)
+        e = set_option(c, k, &d->block[i]);
+    if (e != 0)
+        return e;
+    if (c->nlines > 1)
+        return config_plain_errorf(c, c->lines[1]->tokens, "this plugin can only be used once per Server Block");
+    if (k->from.manifests != NULL && (k->from.endpoint != NULL || k->from.kubeconfig != NULL))
+        return config_plain_errorf(c, d->tokens,
+                                   "manifests take the place of an API: leave out endpoint and kubeconfig");
+    char why[CONFIG_ERROR_MAX];
+    if (source_check(&k->from, why, sizeof why) != 0)
+        return config_plain_errorf(c, d->tokens, "%s", why);
+    *self = k;
+    return 0;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// An instance's life: it takes its source when the server starts and gives it back when no query is left.
+#include "plugins/kubernetes/kubernetes.h"
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+// The machine's addresses, loopback left out, in the system's order.
+static void find_local_addresses(struct kubernetes *k)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0)
+        return;
+    for (const struct ifaddrs *i = all; i != NULL && k->nlocal < LOCAL_MAX; i = i->ifa_next) {
+        struct kube_address *a = &k->local[k->nlocal];
+        if (i->ifa_addr == NULL)
+            continue;
+        if (i->ifa_addr->sa_family == AF_INET) {
+            memcpy(a->bytes, &((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, 4);
+            a->len = 4;
+            k->nlocal += a->bytes[0] != 127;
+        } else if (i->ifa_addr->sa_family == AF_INET6) {
+            memcpy(a->bytes, &((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr, 16);
+            a->len = 16;
+            k->nlocal += memcmp(a->bytes, &in6addr_loopback, 16) != 0;
+        }
+    }
+    freeifaddrs(all);
+}
+
+// Waits for the first sync, saying so every half second, as CoreDNS does.
+static void wait_synced(struct kubernetes *k)
+{
+    const int64_t step = 500000000;
+    for (int64_t left = k->startup_timeout_ns; left > 0; left -= step) {
+        if (source_wait_synced(k->source, (uint64_t)(left < step ? left : step)) == 0)
+            return;
+        log_plugin(LOG_LEVEL_INFO, "kubernetes", "waiting for Kubernetes API before starting server");
+    }
+    if (!index_synced(k->store))
+        log_plugin(LOG_LEVEL_WARNING, "kubernetes", "starting server with unsynced Kubernetes API");
+}
+
+int kubernetes_start(void *self, const struct plugin_start *s)
+{
+    struct kubernetes *k = self;
+    char why[CONFIG_ERROR_MAX - 32];
+    int e = source_acquire(&k->from, &k->source, why, sizeof why);
+    if (e != 0) {
+        snprintf(s->error, CONFIG_ERROR_MAX, "plugin/kubernetes: %s", why);
+        return e;
+    }
+    k->store = source_store(k->source);
+    k->placement = s->placement;
+    find_local_addresses(k);
+    wait_synced(k);
+    return 0;
+}
+
+void kubernetes_destroy(void *self)
+{
+    struct kubernetes *k = self;
+    if (k->source != NULL)
+        source_release(k->source);
+}
+
+bool kubernetes_ready(void *self)
+{
+    const struct kubernetes *k = self;
+    return k->store != NULL && index_synced(k->store);
+}
