@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define SOCKETS 16
-#define WINDOW 32       // questions outstanding on one socket
+#define WINDOW 12       // questions outstanding on one socket; 192 in all fit into an ordinary receive buffer
 #define PATIENCE_MS 500 // silence after which what is outstanding counts as lost
 #define PACKET_MAX 512
 #define HEADER 12
