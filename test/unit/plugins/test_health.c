@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // health, asked over the loopback interface.
-#include "http_test.h"
 #include "plugin_test.h"
+#include "server/http_test.h"
 
 extern const struct plugin clusterdns_plugin_health;
 static const struct plugin *const health = &clusterdns_plugin_health;

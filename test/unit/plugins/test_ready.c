@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ready, asked over the loopback interface; the server's side of the contract is played here.
-#include "http_test.h"
 #include "plugin_test.h"
+#include "server/http_test.h"
 
 extern const struct plugin clusterdns_plugin_ready;
 static const struct plugin *const ready = &clusterdns_plugin_ready;

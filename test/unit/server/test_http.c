@@ -1,141 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The endpoints over real loopback connections; loop and clients share the thread.
-#include "server/http.h"
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#define DEADLINE_MS 10000
-
-static uv_loop_t loop;
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static struct sockaddr_in6 loopback(int family, uint16_t port)
-{
-    struct sockaddr_in6 a = {0};
-    if (family == AF_INET6) {
-        a = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_loopback};
-    } else {
-        struct sockaddr_in in = {
-            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        memcpy(&a, &in, sizeof(in));
-    }
-    return a;
-}
-
-static socklen_t size_of(int family)
-{
-    return family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-}
-
-// A port that nothing listens on at this moment.
-static uint16_t free_port(void)
-{
-    struct sockaddr_in6 a = loopback(AF_INET, 0);
-    socklen_t len = size_of(AF_INET);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(((struct sockaddr_in *)(void *)&a)->sin_port);
-}
+#include "server/http_test.h"
 
 static bool have_ipv6(void)
 {
-    struct sockaddr_in6 a = loopback(AF_INET6, 0);
+    struct sockaddr_in6 a;
+    socklen_t len = http_loopback(AF_INET6, 0, &a);
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
-    bool have = fd >= 0 && bind(fd, (struct sockaddr *)&a, size_of(AF_INET6)) == 0;
+    bool have = fd >= 0 && bind(fd, (struct sockaddr *)&a, len) == 0;
     if (fd >= 0)
         close(fd);
     if (!have)
         print_message("no ::1 on this machine: not asking over IPv6\n");
     return have;
-}
-
-static int try_connect(int family, uint16_t port)
-{
-    struct sockaddr_in6 a = loopback(family, port);
-    int fd = socket(family, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
-    if (connect(fd, (struct sockaddr *)&a, size_of(family)) != 0) {
-        close(fd);
-        return -1;
-    }
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    return fd;
-}
-
-static void send_text(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-}
-
-// Turns the loop until the server has closed the connection; what came is in `out`.
-static void read_to_end(int fd, char *out, size_t cap)
-{
-    uint64_t end = now_ms() + DEADLINE_MS;
-    size_t len = 0;
-    for (;;) {
-        uv_run(&loop, UV_RUN_NOWAIT);
-        ssize_t n = recv(fd, out + len, cap - 1 - len, 0);
-        if (n > 0)
-            len += (size_t)n;
-        if (n == 0 || (n < 0 && errno != EAGAIN))
-            break;
-        assert_true(now_ms() < end);
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        poll(&p, 1, 1);
-    }
-    out[len] = '\0';
-    close(fd);
-}
-
-static char answer[65536];
-
-// Asks and gives back the whole response.
-static const char *ask(int family, uint16_t port, const char *method, const char *path)
-{
-    char request[512];
-    snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", method, path);
-    int fd = try_connect(family, port);
-    assert_true(fd >= 0);
-    send_text(fd, request);
-    read_to_end(fd, answer, sizeof(answer));
-    return answer;
-}
-
-static int status_of(const char *response)
-{
-    assert_memory_equal(response, "HTTP/1.1 ", 9);
-    return atoi(response + 9);
-}
-
-static const char *body_of(const char *response)
-{
-    const char *end = strstr(response, "\r\n\r\n");
-    assert_non_null(end);
-    return end + 4;
 }
 
 static void say(void *arg, struct http_response *r)
@@ -161,49 +37,38 @@ static void text_address(char out[32], uint16_t port)
 
 static int begin(void **state)
 {
-    (void)state;
     http_limits = (struct http_limits){.connections = 128, .per_address = 32, .idle_s = 5, .lifetime_ms = 15000};
-    if (uv_loop_init(&loop) != 0)
-        return -1;
-    http_init(&loop);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    http_shutdown();
-    uv_run(&loop, UV_RUN_DEFAULT);
-    return uv_loop_close(&loop);
+    return http_begin(state);
 }
 
 static void answers_get_and_head_only(void **state)
 {
     (void)state;
     char address[32];
-    uint16_t port = free_port();
+    uint16_t port = http_free_port();
     struct http_endpoint *e;
     text_address(address, port);
     assert_int_equal(http_open(address, "/health", say, "OK", &e), 0);
 
-    assert_int_equal(status_of(ask(AF_INET, port, "GET", "/health")), 200);
-    assert_non_null(strstr(answer, "Content-Type: text/plain; charset=utf-8\r\n"));
-    assert_non_null(strstr(answer, "Content-Length: 2\r\n"));
-    assert_string_equal(body_of(answer), "OK");
-    assert_string_equal(body_of(ask(AF_INET, port, "GET", "/health?verbose")), "OK");
+    assert_int_equal(http_ask(port, "/health"), 200);
+    assert_non_null(strstr(http_response_text, "Content-Type: text/plain; charset=utf-8\r\n"));
+    assert_non_null(strstr(http_response_text, "Content-Length: 2\r\n"));
+    assert_string_equal(http_body, "OK");
+    assert_int_equal(http_ask(port, "/health?verbose"), 200);
+    assert_string_equal(http_body, "OK");
 
-    assert_int_equal(status_of(ask(AF_INET, port, "HEAD", "/health")), 200);
-    assert_non_null(strstr(answer, "Content-Length: 2\r\n"));
-    assert_string_equal(body_of(answer), "");
+    assert_int_equal(http_request(AF_INET, port, "HEAD", "/health"), 200);
+    assert_non_null(strstr(http_response_text, "Content-Length: 2\r\n"));
+    assert_string_equal(http_body, "");
 
     const char *const others[] = {"POST", "PUT", "DELETE", "OPTIONS", "BREW"};
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
-        assert_int_equal(status_of(ask(AF_INET, port, others[i], "/health")), 405);
-        assert_non_null(strstr(answer, "Allow: GET, HEAD\r\n"));
+        assert_int_equal(http_request(AF_INET, port, others[i], "/health"), 405);
+        assert_non_null(strstr(http_response_text, "Allow: GET, HEAD\r\n"));
     }
     const char *const paths[] = {"/", "/healthz", "/health/", "/HEALTH", "/..%2fhealth"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
-        assert_int_equal(status_of(ask(AF_INET, port, "GET", paths[i])), 404);
+        assert_int_equal(http_ask(port, paths[i]), 404);
     http_close(e);
 }
 
@@ -211,7 +76,7 @@ static void serves_several_paths_of_an_address(void **state)
 {
     (void)state;
     char address[32], same[32];
-    uint16_t port = free_port();
+    uint16_t port = http_free_port();
     struct http_endpoint *a, *b, *c;
     snprintf(address, sizeof(address), ":%u", port);
     snprintf(same, sizeof(same), "0.0.0.0:%u", port);
@@ -219,16 +84,17 @@ static void serves_several_paths_of_an_address(void **state)
     assert_int_equal(http_open(same, "/metrics", say_other, NULL, &b), 0);
     assert_int_equal(http_open(same, "/health", say_other, NULL, &c), CDNS_EEXIST);
 
-    assert_string_equal(body_of(ask(AF_INET, port, "GET", "/health")), "OK");
-    assert_int_equal(status_of(ask(AF_INET, port, "GET", "/metrics")), 503);
-    assert_non_null(strstr(answer, "Content-Type: text/html\r\n"));
-    assert_int_equal(strlen(body_of(answer)), 20000);
+    assert_int_equal(http_ask(port, "/health"), 200);
+    assert_string_equal(http_body, "OK");
+    assert_int_equal(http_ask(port, "/metrics"), 503);
+    assert_non_null(strstr(http_response_text, "Content-Type: text/html\r\n"));
+    assert_int_equal(strlen(http_body), 20000);
 
     http_close(a);
-    assert_int_equal(status_of(ask(AF_INET, port, "GET", "/health")), 404);
-    assert_int_equal(status_of(ask(AF_INET, port, "GET", "/metrics")), 503);
+    assert_int_equal(http_ask(port, "/health"), 404);
+    assert_int_equal(http_ask(port, "/metrics"), 503);
     http_close(b);
-    assert_int_equal(try_connect(AF_INET, port), -1);
+    assert_int_equal(http_connect(AF_INET, port), -1);
     http_close(NULL);
 }
 
@@ -236,19 +102,22 @@ static void newest_of_the_same_handler_answers(void **state)
 {
     (void)state;
     char address[32];
-    uint16_t port = free_port();
+    uint16_t port = http_free_port();
     struct http_endpoint *old, *new, *third;
     text_address(address, port);
     assert_int_equal(http_open(address, "/ready", say, "old", &old), 0);
     assert_int_equal(http_open(address, "/ready", say, "new", &new), 0);
-    assert_string_equal(body_of(ask(AF_INET, port, "GET", "/ready")), "new");
+    assert_int_equal(http_ask(port, "/ready"), 200);
+    assert_string_equal(http_body, "new");
     http_close(old);
-    assert_string_equal(body_of(ask(AF_INET, port, "GET", "/ready")), "new");
+    assert_int_equal(http_ask(port, "/ready"), 200);
+    assert_string_equal(http_body, "new");
     assert_int_equal(http_open(address, "/ready", say, "third", &third), 0);
     http_close(third);
-    assert_string_equal(body_of(ask(AF_INET, port, "GET", "/ready")), "new");
+    assert_int_equal(http_ask(port, "/ready"), 200);
+    assert_string_equal(http_body, "new");
     http_close(new);
-    assert_int_equal(try_connect(AF_INET, port), -1);
+    assert_int_equal(http_connect(AF_INET, port), -1);
 }
 
 static void listens_where_it_is_told(void **state)
@@ -266,16 +135,14 @@ static void listens_where_it_is_told(void **state)
         if (!ipv6 && !cases[i].v4)
             continue;
         char address[64];
-        uint16_t port = free_port();
+        uint16_t port = http_free_port();
         struct http_endpoint *e;
         snprintf(address, sizeof(address), "%s:%u", cases[i].host, port);
         assert_int_equal(http_open(address, "/x", say, "here", &e), 0);
         for (int v6 = 0; v6 <= ipv6; v6++) {
             int family = v6 ? AF_INET6 : AF_INET;
-            if (v6 ? cases[i].v6 : cases[i].v4)
-                assert_string_equal(body_of(ask(family, port, "GET", "/x")), "here");
-            else
-                assert_int_equal(try_connect(family, port), -1);
+            bool listens = v6 ? cases[i].v6 : cases[i].v4;
+            assert_int_equal(http_request(family, port, "GET", "/x"), listens ? 200 : -1);
         }
         http_close(e);
     }
@@ -334,39 +201,38 @@ static void names_what_is_wrong_with_an_address(void **state)
 static void closes_slow_connections(void **state)
 {
     (void)state;
-    char address[32], got[256];
-    uint16_t port = free_port();
+    char address[32];
+    uint16_t port = http_free_port();
     struct http_endpoint *e;
     http_limits.idle_s = 1;
     text_address(address, port);
     assert_int_equal(http_open(address, "/x", say, "", &e), 0);
-    uint64_t start = now_ms();
-    int fd = try_connect(AF_INET, port);
-    send_text(fd, "GET /x HT");
-    read_to_end(fd, got, sizeof(got));
-    assert_true(now_ms() - start >= 900);
+    uint64_t start = http_now_ms();
+    int fd = http_connect(AF_INET, port);
+    http_send(fd, "GET /x HT");
+    assert_int_equal(http_finish(fd), 0);
+    assert_true(http_now_ms() - start >= 900);
     http_close(e);
 
     http_limits.idle_s = 60;
     http_limits.lifetime_ms = 300;
     assert_int_equal(http_open(address, "/x", say, "", &e), 0);
-    start = now_ms();
-    fd = try_connect(AF_INET, port);
-    int second = try_connect(AF_INET, port);
-    send_text(fd, "GET /x HTTP/1.1\r\nX: ");
+    start = http_now_ms();
+    fd = http_connect(AF_INET, port);
+    int second = http_connect(AF_INET, port);
+    http_send(fd, "GET /x HTTP/1.1\r\nX: ");
     char c;
     while (recv(fd, &c, 1, 0) < 0) {
         assert_int_equal(errno, EAGAIN);
-        assert_true(now_ms() < start + DEADLINE_MS);
+        assert_true(http_now_ms() < start + HTTP_DEADLINE_MS);
         (void)send(fd, "x", 1, MSG_NOSIGNAL);
         struct pollfd p = {.fd = fd, .events = POLLIN};
         poll(&p, 1, 10);
-        uv_run(&loop, UV_RUN_NOWAIT);
+        uv_run(&http_loop, UV_RUN_NOWAIT);
     }
-    assert_true(now_ms() - start >= 250);
+    assert_true(http_now_ms() - start >= 250);
     close(fd);
-    read_to_end(second, got, sizeof(got));
-    assert_string_equal(got, "");
+    assert_int_equal(http_finish(second), 0);
     http_close(e);
 }
 
@@ -375,21 +241,21 @@ static void bounds_connections(void **state)
 {
     (void)state;
     char address[32];
-    uint16_t port = free_port();
+    uint16_t port = http_free_port();
     struct http_endpoint *e;
     http_limits.per_address = 4;
     text_address(address, port);
     assert_int_equal(http_open(address, "/x", say, "OK", &e), 0);
     int fds[12];
     for (size_t i = 0; i < 12; i++) {
-        fds[i] = try_connect(AF_INET, port);
+        fds[i] = http_connect(AF_INET, port);
         assert_true(fds[i] >= 0);
     }
     unsigned refused = 0;
-    uint64_t limit = now_ms() + DEADLINE_MS;
+    uint64_t limit = http_now_ms() + HTTP_DEADLINE_MS;
     while (refused < 8) {
-        assert_true(now_ms() < limit);
-        uv_run(&loop, UV_RUN_NOWAIT);
+        assert_true(http_now_ms() < limit);
+        uv_run(&http_loop, UV_RUN_NOWAIT);
         refused = 0;
         for (size_t i = 0; i < 12; i++) {
             char c;
@@ -398,16 +264,13 @@ static void bounds_connections(void **state)
         }
     }
     assert_int_equal(refused, 8);
-    send_text(fds[0], "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
-    read_to_end(fds[0], answer, sizeof(answer));
-    assert_string_equal(body_of(answer), "OK");
+    http_send(fds[0], "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(http_finish(fds[0]), 200);
+    assert_string_equal(http_body, "OK");
     for (size_t i = 1; i < 12; i++)
         close(fds[i]);
-    // The server learns of the four that are gone with the same turn that accepts the next one or with one before.
-    do {
-        assert_true(now_ms() < limit);
-        ask(AF_INET, port, "GET", "/x");
-    } while (strstr(answer, "200 OK") == NULL);
+    while (http_ask(port, "/x") != 200)
+        assert_true(http_now_ms() < limit);
     http_close(e);
 }
 
@@ -416,39 +279,39 @@ static void shuts_down_with_open_connections(void **state)
 {
     (void)state;
     char address[32];
-    uint16_t port = free_port(), other = free_port();
+    uint16_t port = http_free_port(), other = http_free_port();
     struct http_endpoint *e;
     text_address(address, port);
     assert_int_equal(http_open(address, "/x", say, "", &e), 0);
     assert_int_equal(http_open(address, "/y", say, "", &e), 0);
     text_address(address, other);
     assert_int_equal(http_open(address, "/x", say, "", &e), 0);
-    int idle = try_connect(AF_INET, port), half = try_connect(AF_INET, port);
-    send_text(half, "GET /x HTTP/1.1\r\nHost:");
+    int idle = http_connect(AF_INET, port), half = http_connect(AF_INET, port);
+    http_send(half, "GET /x HTTP/1.1\r\nHost:");
     for (int i = 0; i < 10; i++)
-        uv_run(&loop, UV_RUN_NOWAIT);
+        uv_run(&http_loop, UV_RUN_NOWAIT);
     http_shutdown();
     char c;
     ssize_t n = recv(half, &c, 1, 0);
     assert_true(n == 0 || (n < 0 && errno != EAGAIN));
     close(idle);
     close(half);
-    assert_int_equal(try_connect(AF_INET, port), -1);
-    assert_int_equal(try_connect(AF_INET, other), -1);
-    http_init(&loop);
+    assert_int_equal(http_connect(AF_INET, port), -1);
+    assert_int_equal(http_connect(AF_INET, other), -1);
+    http_init(&http_loop);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(answers_get_and_head_only, begin, end),
-        cmocka_unit_test_setup_teardown(serves_several_paths_of_an_address, begin, end),
-        cmocka_unit_test_setup_teardown(newest_of_the_same_handler_answers, begin, end),
-        cmocka_unit_test_setup_teardown(listens_where_it_is_told, begin, end),
-        cmocka_unit_test_setup_teardown(refuses_what_is_no_address, begin, end),
-        cmocka_unit_test_setup_teardown(closes_slow_connections, begin, end),
-        cmocka_unit_test_setup_teardown(bounds_connections, begin, end),
-        cmocka_unit_test_setup_teardown(shuts_down_with_open_connections, begin, end),
+        cmocka_unit_test_setup_teardown(answers_get_and_head_only, begin, http_end),
+        cmocka_unit_test_setup_teardown(serves_several_paths_of_an_address, begin, http_end),
+        cmocka_unit_test_setup_teardown(newest_of_the_same_handler_answers, begin, http_end),
+        cmocka_unit_test_setup_teardown(listens_where_it_is_told, begin, http_end),
+        cmocka_unit_test_setup_teardown(refuses_what_is_no_address, begin, http_end),
+        cmocka_unit_test_setup_teardown(closes_slow_connections, begin, http_end),
+        cmocka_unit_test_setup_teardown(bounds_connections, begin, http_end),
+        cmocka_unit_test_setup_teardown(shuts_down_with_open_connections, begin, http_end),
         cmocka_unit_test(names_what_is_wrong_with_an_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
