@@ -163,9 +163,8 @@ static int open_sockets(struct server_state *s)
 
 static int init_workers(struct server_state *s)
 {
-    unsigned n = net_cpu_count();
+    unsigned n = worker_count();
     s->workers = calloc(n, sizeof *s->workers);
-    worker_set_count(n);
     for (unsigned i = 0; s->workers != NULL && i < n; i++) {
         int rc = worker_init(&s->workers[i], i);
         if (rc != CDNS_OK)
@@ -241,6 +240,7 @@ int server_run(const struct server_options *options)
 {
     struct server_state s = {0};
     rcu_thread_start();
+    worker_set_count(net_cpu_count()); // before any .setup: instances have per-worker slots
     init_main_loop(&s);
     int status = 1;
     if (build(options, &s.generation) == CDNS_OK) {
