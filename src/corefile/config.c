@@ -8,7 +8,7 @@ int config_errorf(struct config *c, const struct token *at, const char *fmt, ...
 {
     va_list args;
     va_start(args, fmt);
-    int result = message_vparse(c->error, c->plugin, at, fmt, args);
+    int result = message_vat(c->error, c->plugin, at, fmt, args);
     va_end(args);
     return result;
 }

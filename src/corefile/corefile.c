@@ -63,7 +63,7 @@ static int build_block(struct stream *s, const struct parsed_block *parsed, size
         if (result != 0)
             return result;
         if (*total + keys.n > COREFILE_MAX_KEYS)
-            return message_parse(s->error, NULL, &parsed->keys[i], "more than %d zones", COREFILE_MAX_KEYS);
+            return message_at(s->error, NULL, &parsed->keys[i], "more than %d zones", COREFILE_MAX_KEYS);
     }
     *total += keys.n;
     *out = (struct corefile_block){

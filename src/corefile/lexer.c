@@ -102,7 +102,7 @@ static int nul_error(const char *file, const char *text, const char *nul, char *
     struct token at = {.text = "", .file = file, .line = 1};
     for (const char *p = text; p < nul; p++)
         at.line += *p == '\n';
-    return message_parse(error, NULL, &at, "NUL byte found: a Corefile is UTF-8 text");
+    return message_at(error, NULL, &at, "NUL byte found: a Corefile is UTF-8 text");
 }
 
 int lex(struct arena *a, const char *file, const void *text, size_t len, size_t max, struct words *out, char *error)
@@ -123,7 +123,7 @@ int lex(struct arena *a, const char *file, const void *text, size_t len, size_t 
         w.starts_line = w.token.line > last_end;
         last_end = end;
         if (words.n == max)
-            return message_parse(error, NULL, &w.token, "more than %d tokens, imports included", COREFILE_MAX_TOKENS);
+            return message_at(error, NULL, &w.token, "more than %d tokens, imports included", COREFILE_MAX_TOKENS);
         if (list_add(&words, a, &w, sizeof w) != 0)
             return message_memory(error);
         w.token.text = l.out;

@@ -25,7 +25,7 @@ static void begin(char *error, const char *plugin)
         put(error, "plugin/%s: ", plugin);
 }
 
-int message_vparse(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args)
+int message_vat(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args)
 {
     begin(error, plugin);
     put(error, "%s:%u - Error during parsing: ", at->file, at->line);
@@ -33,11 +33,11 @@ int message_vparse(char *error, const char *plugin, const struct token *at, cons
     return CDNS_ECONFIG;
 }
 
-int message_parse(char *error, const char *plugin, const struct token *at, const char *fmt, ...)
+int message_at(char *error, const char *plugin, const struct token *at, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    int result = message_vparse(error, plugin, at, fmt, args);
+    int result = message_vat(error, plugin, at, fmt, args);
     va_end(args);
     return result;
 }

@@ -6,8 +6,8 @@
 #include <stdarg.h>
 
 /// "FILE:LINE - Error during parsing: TEXT", after "plugin/NAME: " if `plugin` is given. Returns CDNS_ECONFIG.
-int message_parse(char *error, const char *plugin, const struct token *at, const char *fmt, ...) CDNS_PRINTF(4, 5);
-int message_vparse(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args);
+int message_at(char *error, const char *plugin, const struct token *at, const char *fmt, ...) CDNS_PRINTF(4, 5);
+int message_vat(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args);
 /// "TEXT (FILE:LINE)", after "plugin/NAME: " if `plugin` is given; without the place if `at` is NULL. Returns
 /// CDNS_ECONFIG.
 int message_plain(char *error, const char *plugin, const struct token *at, const char *fmt, ...) CDNS_PRINTF(4, 5);

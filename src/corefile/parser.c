@@ -81,9 +81,11 @@ static int read_inner_block(struct parser *p, int depth, struct directive *out)
     return 0;
 }
 
-/// After the '}' of a block inside of a directive only what closes the block around it may stand on the line.
+/// After the '}' of a directive's block only what closes the block around it may stand on the line.
 static int check_line_ends(struct parser *p, int depth)
 {
+    if (p->more && stream_is(p->s, "{"))
+        return misplaced_brace(p);
     if (!p->more || p->s->new_line || (depth > 0 && stream_is(p->s, "}")))
         return 0;
     if (stream_is(p->s, "}"))
@@ -140,13 +142,17 @@ static void warn(struct parser *p, const char *what)
 /// The end of a server block. A file that ends too early passes if its last word is a '}', as it does in CoreDNS.
 static int read_closing_brace(struct parser *p)
 {
-    if (p->more)
+    struct token last = p->s->word->token;
+    if (p->more) {
         advance(p);
-    else if (stream_is(p->s, "}"))
+        return 0;
+    }
+    if (stream_is(p->s, "}")) {
         warn(p, "The last server block is not closed: a '}' is missing");
-    else
-        return message_syntax(p->s->error, &p->s->word->token, "}");
-    return 0;
+        return 0;
+    }
+    int result = stream_text(p->s, &last.text);
+    return result != 0 ? result : message_syntax(p->s->error, &last, "}");
 }
 
 /// The directives of a server block. Its braces may be missing: then it goes to the end of the text.

@@ -28,7 +28,7 @@ int stream_fail(struct stream *s, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    int result = message_vparse(s->error, NULL, &s->word->token, fmt, args);
+    int result = message_vat(s->error, NULL, &s->word->token, fmt, args);
     va_end(args);
     return result;
 }
@@ -213,7 +213,7 @@ int stream_import(struct stream *s)
         return result;
     if (pattern[0] == '\0')
         return stream_fail(s, "Import requires a non-empty filepath");
-    if (stream_line_goes_on(s))
+    if (stream_line_goes_on(s) && stream_next(s))
         return stream_fail(s, "Import takes only one argument (glob pattern or file)");
     const struct snippet *snippet = find_snippet(s, pattern);
     return snippet != NULL ? import_snippet(s, snippet) : import_pattern(s, pattern);
