@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kube/client.h"
+#include <curl/curl.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUFFER_SIZE 16384L ///< libcurl's receive buffer of one request, bytes
+
+struct transfer {
+    struct client *client;
+    struct transfer *next;
+    CURL *easy;
+    struct client_handler handler;
+    struct curl_slist *headers, *connect_to;
+    int error; ///< what handler.data returned
+    bool added;
+    char reason[CURL_ERROR_SIZE];
+    char *body;
+    size_t body_len;
+};
+
+/// A socket that libcurl wants watched.
+struct socket {
+    uv_poll_t poll;
+    struct client *client;
+    struct socket *next;
+    curl_socket_t fd;
+};
+
+struct client {
+    uv_loop_t *loop;
+    CURLM *multi;
+    struct credentials *credentials;
+    struct transfer *transfers;
+    struct socket *sockets;
+    uv_timer_t timer;
+    unsigned handles; ///< libuv handles that are not closed yet
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+static void collect(struct client *c);
+
+// ---- libcurl's wishes, carried out by libuv ----
+
+static void handle_closed(struct client *c)
+{
+    if (--c->handles > 0 || c->closed == NULL)
+        return;
+    void (*closed)(void *arg) = c->closed;
+    void *arg = c->closed_arg;
+    free(c);
+    closed(arg);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    handle_closed(handle->data);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct socket *s = handle->data;
+    struct client *c = s->client;
+    free(s);
+    handle_closed(c);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct socket *s = poll->data;
+    struct client *c = s->client;
+    int flags = ((events & UV_READABLE) ? CURL_CSELECT_IN : 0) | ((events & UV_WRITABLE) ? CURL_CSELECT_OUT : 0) |
+                (status < 0 ? CURL_CSELECT_ERR : 0);
+    int running;
+    curl_multi_socket_action(c->multi, s->fd, flags, &running);
+    collect(c);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct client *c = timer->data;
+    int running;
+    curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect(c);
+}
+
+static struct socket *watch_socket(struct client *c, curl_socket_t fd)
+{
+    struct socket *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    if (uv_poll_init_socket(c->loop, &s->poll, fd) != 0) {
+        free(s);
+        return NULL;
+    }
+    s->poll.data = s;
+    s->client = c;
+    s->fd = fd;
+    s->next = c->sockets;
+    c->sockets = s;
+    c->handles++;
+    curl_multi_assign(c->multi, fd, s);
+    return s;
+}
+
+static void unwatch_socket(struct socket *s)
+{
+    for (struct socket **p = &s->client->sockets; *p != NULL; p = &(*p)->next) {
+        if (*p == s) {
+            *p = s->next;
+            break;
+        }
+    }
+    uv_poll_stop(&s->poll);
+    uv_close((uv_handle_t *)&s->poll, on_poll_closed);
+}
+
+static int on_socket_wish(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket)
+{
+    (void)easy;
+    struct client *c = arg;
+    struct socket *s = socket;
+    if (what == CURL_POLL_REMOVE) {
+        if (s != NULL) {
+            curl_multi_assign(c->multi, fd, NULL);
+            unwatch_socket(s);
+        }
+        return 0;
+    }
+    if (s == NULL)
+        s = watch_socket(c, fd);
+    if (s == NULL)
+        return -1;
+    int events = (what != CURL_POLL_OUT ? UV_READABLE : 0) | (what != CURL_POLL_IN ? UV_WRITABLE : 0);
+    return uv_poll_start(&s->poll, events, on_ready) == 0 ? 0 : -1;
+}
+
+static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)
+{
+    (void)multi;
+    struct client *c = arg;
+    if (timeout_ms < 0)
+        return uv_timer_stop(&c->timer);
+    return uv_timer_start(&c->timer, on_timer, (uint64_t)timeout_ms, 0);
+}
+
+static void init_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+struct client *client_new(uv_loop_t *loop, struct credentials *credentials)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, init_curl);
+    struct client *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->multi = curl_multi_init();
+    if (c->multi == NULL) {
+        free(c);
+        return NULL;
+    }
+    c->loop = loop;
+    c->credentials = credentials;
+    uv_timer_init(loop, &c->timer);
+    c->timer.data = c;
+    c->handles = 1;
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, 8L);
+    return c;
+}
+
+// ---- answers ----
+
+static void transfer_free(struct transfer *t)
+{
+    for (struct transfer **p = &t->client->transfers; *p != NULL; p = &(*p)->next) {
+        if (*p == t) {
+            *p = t->next;
+            break;
+        }
+    }
+    if (t->added)
+        curl_multi_remove_handle(t->client->multi, t->easy);
+    curl_easy_cleanup(t->easy);
+    curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->connect_to);
+    free(t->body);
+    free(t);
+}
+
+/// Keeps the beginning of a failure's body: it says why.
+static void keep_body(struct transfer *t, const char *data, size_t len)
+{
+    if (t->body == NULL)
+        t->body = malloc(CLIENT_BODY_MAX);
+    size_t room = t->body != NULL ? CLIENT_BODY_MAX - t->body_len : 0;
+    if (len > room)
+        len = room;
+    if (len > 0)
+        memcpy(t->body + t->body_len, data, len);
+    t->body_len += len;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    size_t len = size * count;
+    if (client_status(t) != 200) {
+        keep_body(t, data, len);
+        return len;
+    }
+    t->error = t->handler.data(t->handler.arg, data, len);
+    return t->error == 0 ? len : 0;
+}
+
+/// The empty line behind the headers says that the status is final.
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    bool end = size * count <= 2 && (data[0] == '\r' || data[0] == '\n');
+    if (end && client_status(t) == 200 && t->handler.answer != NULL)
+        t->handler.answer(t->handler.arg);
+    return size * count;
+}
+
+int client_status(const struct transfer *t)
+{
+    long status = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
+static void finish(struct transfer *t, CURLcode code)
+{
+    long os_error = 0;
+    curl_off_t retry_after = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_error);
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after);
+    struct client_handler handler = t->handler;
+    struct client_result result = {
+        .status = client_status(t),
+        .error = t->error != 0      ? t->error
+                 : code != CURLE_OK ? CDNS_EIO
+                                    : 0,
+        .refused = code == CURLE_COULDNT_CONNECT && os_error == ECONNREFUSED,
+        .cause = (int)code,
+        .retry_after = (long)retry_after,
+        .reason = "",
+    };
+    // The texts outlive the transfer: the handler may start the next one.
+    char reason[CURL_ERROR_SIZE];
+    if (code != CURLE_OK) {
+        snprintf(reason, sizeof reason, "%s", t->reason[0] != '\0' ? t->reason : curl_easy_strerror(code));
+        result.reason = reason;
+    }
+    char *body = t->body;
+    result.body = body != NULL ? body : "";
+    result.body_len = t->body_len;
+    t->body = NULL;
+    transfer_free(t);
+    handler.done(handler.arg, &result);
+    free(body);
+}
+
+/// Ends the requests that libcurl has finished.
+static void collect(struct client *c)
+{
+    int left;
+    CURLMsg *message;
+    while ((message = curl_multi_info_read(c->multi, &left)) != NULL) {
+        struct transfer *t;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
+        finish(t, code);
+    }
+}
+
+// ---- requests ----
+
+static int on_new_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)arg;
+    (void)purpose;
+    unsigned ms = CLIENT_DEAD_PEER_MS;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+    return CURL_SOCKOPT_OK;
+}
+
+static bool append(struct curl_slist **list, const char *text)
+{
+    struct curl_slist *longer = curl_slist_append(*list, text);
+    if (longer == NULL)
+        return false;
+    *list = longer;
+    return true;
+}
+
+static void blob(CURL *easy, CURLoption option, const struct secret *s)
+{
+    // A copy: credentials may change while libcurl still compares connections by it.
+    struct curl_blob b = {.data = s->text, .len = s->len, .flags = CURL_BLOB_COPY};
+    curl_easy_setopt(easy, option, &b);
+}
+
+/// Whom to trust and who we are. Blobs are part of what libcurl tells connections apart by: a changed CA or certificate
+/// gets connections of its own.
+static void set_tls(CURL *easy, const struct credentials *c)
+{
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); // else the public CAs would be trusted beside the cluster's
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (c->insecure) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    } else if (c->ca.text != NULL) {
+        blob(easy, CURLOPT_CAINFO_BLOB, &c->ca);
+    }
+    if (c->cert.text != NULL) {
+        blob(easy, CURLOPT_SSLCERT_BLOB, &c->cert);
+        blob(easy, CURLOPT_SSLKEY_BLOB, &c->key);
+    }
+}
+
+static bool set_identity(struct transfer *t, const struct credentials *c)
+{
+    if (c->token.text != NULL) {
+        char *header;
+        if (asprintf(&header, "Authorization: Bearer %s", c->token.text) < 0)
+            return false;
+        bool good = append(&t->headers, header);
+        explicit_bzero(header, strlen(header));
+        free(header);
+        return good;
+    }
+    if (c->username != NULL) {
+        curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        curl_easy_setopt(t->easy, CURLOPT_USERNAME, c->username);
+        curl_easy_setopt(t->easy, CURLOPT_PASSWORD, c->password != NULL ? c->password : "");
+    }
+    return true;
+}
+
+/// Is the host one that no proxy is asked for, as Go's clients do: this machine?
+static bool is_local(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
+}
+
+/// The request's URL. With tls-server-name the URL has that name, so that SNI and verification go by it, and the
+/// connection is led to the real host, whose name stays in the Host header.
+static bool set_url(struct transfer *t, const struct credentials *c, const char *path)
+{
+    CURLU *u = curl_url();
+    char *host = NULL, *port = NULL, *base = NULL, *url = NULL, *lead = NULL;
+    bool good = u != NULL && curl_url_set(u, CURLUPART_URL, c->server, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
+    if (good && c->proxy_url != NULL)
+        curl_easy_setopt(t->easy, CURLOPT_PROXY, c->proxy_url);
+    else if (good && is_local(host))
+        curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
+    if (good && c->tls_server_name != NULL) {
+        good = curl_url_set(u, CURLUPART_HOST, c->tls_server_name, 0) == CURLUE_OK &&
+               asprintf(&lead, "%s:%s:%s:%s", c->tls_server_name, port, host, port) >= 0 &&
+               append(&t->connect_to, lead);
+        free(lead);
+        if (good && asprintf(&lead, "Host: %s:%s", host, port) >= 0) {
+            good = append(&t->headers, lead);
+            free(lead);
+        }
+        curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, t->connect_to);
+    }
+    good = good && curl_url_get(u, CURLUPART_URL, &base, 0) == CURLUE_OK;
+    if (good) {
+        size_t len = strlen(base);
+        while (len > 0 && base[len - 1] == '/')
+            len--;
+        good = asprintf(&url, "%.*s%s", (int)len, base, path) >= 0;
+    }
+    if (good) {
+        curl_easy_setopt(t->easy, CURLOPT_URL, url);
+        free(url);
+    }
+    curl_free(host);
+    curl_free(port);
+    curl_free(base);
+    curl_url_cleanup(u);
+    return good;
+}
+
+static void set_transport(struct transfer *t, bool fresh)
+{
+    CURL *easy = t->easy;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); // a proxy's 200 is not the server's
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->reason);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "clusterdns/" CDNS_VERSION);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); // rather wait for the one connection than open four
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CLIENT_CONNECT_SECONDS);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+}
+
+int client_get(struct client *c, const char *path, bool fresh, const struct client_handler *handler,
+               struct transfer **out)
+{
+    struct transfer *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return CDNS_ENOMEM;
+    t->client = c;
+    t->handler = *handler;
+    t->easy = curl_easy_init();
+    if (t->easy == NULL) {
+        free(t);
+        return CDNS_ENOMEM;
+    }
+    credentials_refresh(c->credentials);
+    set_transport(t, fresh);
+    set_tls(t->easy, c->credentials);
+    bool good = set_url(t, c->credentials, path) && set_identity(t, c->credentials) &&
+                append(&t->headers, "Accept: application/json");
+    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+    if (!good || curl_multi_add_handle(c->multi, t->easy) != CURLM_OK) {
+        transfer_free(t);
+        return CDNS_ENOMEM;
+    }
+    t->added = true;
+    t->next = c->transfers;
+    c->transfers = t;
+    *out = t;
+    return 0;
+}
+
+void client_cancel(struct transfer *t)
+{
+    transfer_free(t);
+}
+
+void client_close(struct client *c, void (*closed)(void *arg), void *arg)
+{
+    while (c->transfers != NULL)
+        transfer_free(c->transfers);
+    curl_multi_cleanup(c->multi);
+    while (c->sockets != NULL) // those it did not ask to forget
+        unwatch_socket(c->sockets);
+    c->closed = closed;
+    c->closed_arg = arg;
+    uv_timer_stop(&c->timer);
+    uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// The way of decoded objects into one source's store: counts what is to be published and publishes it, knows when
+/// every kind has been listed, gives memory back after large lists, and keeps the log quiet. Kube thread.
+#include "kube/object.h"
+#include "kube/store.h"
+#include <clusterdns/log.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#define FEED_QUIET_NS UINT64_C(30000000000) ///< the same trouble is logged at most this often
+#define FEED_TROUBLE_MAX 512                ///< bytes of a trouble's text
+
+/// Who is told.
+struct feed_listener {
+    void (*synced)(void *arg);                    ///< once: every kind has been listed and is published
+    void (*trouble)(void *arg, const char *text); ///< the present trouble changed; "": there is none
+    void *arg;
+};
+
+struct feed {
+    struct store *store;
+    struct feed_listener listener;
+    unsigned wanted, listed; ///< bits by enum kube_kind
+    size_t pending;          ///< objects applied since the last commit
+    bool publish;            ///< readers wait for some of them
+    uv_check_t check;
+    char trouble[KUBE_KINDS][FEED_TROUBLE_MAX]; ///< "" when a kind has none
+    struct {
+        int key;
+        uint64_t at; ///< monotonic, ns; 0: unused
+    } logged[16];
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+void feed_init(struct feed *f, uv_loop_t *loop, struct store *store, const struct store_options *options,
+               const struct feed_listener *listener);
+/// `closed` is called when the loop holds nothing of it any more.
+void feed_close(struct feed *f, void (*closed)(void *arg), void *arg);
+/// Does the store want this kind?
+bool feed_wants(const struct feed *f, enum kube_kind kind);
+
+/// Applies one object. `initial`: it is part of a list; readers can wait for more of it.
+void feed_upsert(struct feed *f, const struct kube_object *o, bool initial);
+void feed_delete(struct feed *f, const struct kube_object *o);
+/// Around all objects of a kind.
+void feed_relist_begin(struct feed *f, enum kube_kind kind);
+void feed_relist_end(struct feed *f, enum kube_kind kind);
+/// Publishes what was applied.
+void feed_commit(struct feed *f);
+
+/// A kind's trouble (not "") or, with "", its end.
+void feed_trouble(struct feed *f, enum kube_kind kind, const char *text);
+/// Logs a line unless one of the same key was logged less than FEED_QUIET_NS ago. Equal keys, equal trouble.
+void feed_log(struct feed *f, int key, enum log_level level, const char *fmt, ...) CDNS_PRINTF(4, 5);

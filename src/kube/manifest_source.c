@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kube/manifest_source.h"
+#include "base/siphash.h"
+#include "kube/manifest_files.h"
+#include "kube/manifests.h"
+#include <clusterdns/log.h>
+#include <jansson.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WATCHES_MAX 1000 ///< directories that are watched; changes in others are found by looking
+#define KEY_WATCH (-3)
+
+/// A directory under watch.
+struct watch {
+    uv_fs_event_t event;
+    struct manifest_source *source;
+    struct watch *next;
+};
+
+struct manifest_source {
+    uv_loop_t *loop;
+    struct feed *feed;
+    const char *const *paths;
+    size_t npaths;
+    uint64_t seen[2]; ///< fingerprint of the files that were read last
+    json_t *named;    ///< set of the namespaces that objects name; NULL: a Namespace object was seen
+    struct watch *watches;
+    size_t nwatches;
+    uv_timer_t settle, look;
+    size_t open; ///< libuv handles that are not closed yet
+    void (*closed)(void *arg);
+    void *arg;
+};
+
+// ---- reading ----
+
+/// Namespaces that are only named exist unless the manifests know better.
+static int note_namespace(struct manifest_source *s, const struct kube_object *o)
+{
+    if (o->kind == KUBE_NAMESPACE) {
+        json_decref(s->named);
+        s->named = NULL;
+    } else if (s->named != NULL && json_object_get(s->named, o->namespace_) == NULL) {
+        return json_object_set_new(s->named, o->namespace_, json_true()) == 0 ? 0 : CDNS_ENOMEM;
+    }
+    return 0;
+}
+
+static int take(void *arg, const struct kube_object *o)
+{
+    struct manifest_source *s = arg;
+    int r = note_namespace(s, o);
+    if (r == 0 && feed_wants(s->feed, o->kind))
+        feed_upsert(s->feed, o, true);
+    return r;
+}
+
+static void add_named_namespaces(struct manifest_source *s)
+{
+    const char *name;
+    json_t *unused;
+    json_object_foreach(s->named, name, unused)
+    {
+        struct kube_object o = {.kind = KUBE_NAMESPACE, .namespace_ = "", .name = name, .resource_version = ""};
+        feed_upsert(s->feed, &o, true);
+    }
+    json_decref(s->named);
+    s->named = NULL;
+}
+
+/// Reads all paths; `callback` NULL: only to see whether they can be read.
+static int read_paths(struct manifest_source *s, manifest_cb callback, char *error, size_t error_size)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < s->npaths; i++)
+        r = manifests_read(s->paths[i], callback, s, error, error_size);
+    return r;
+}
+
+/// Makes the store what the files say.
+static int load(struct manifest_source *s, char *error, size_t error_size)
+{
+    for (size_t i = 0; i < KUBE_KINDS; i++)
+        feed_relist_begin(s->feed, (enum kube_kind)i);
+    s->named = json_object();
+    int r = s->named != NULL ? read_paths(s, take, error, error_size) : CDNS_ENOMEM;
+    if (r == 0)
+        add_named_namespaces(s);
+    json_decref(s->named);
+    s->named = NULL;
+    for (size_t i = 0; r == 0 && i < KUBE_KINDS; i++)
+        feed_relist_end(s->feed, (enum kube_kind)i);
+    return r;
+}
+
+// ---- changes ----
+
+/// Mixes a file's place and state into the fingerprint.
+static int mix_file(void *arg, const char *path, const struct stat *st)
+{
+    uint64_t *print = arg;
+    uint64_t state[] = {print[0],
+                        print[1],
+                        siphash13(siphash_process_key(), path, strlen(path)),
+                        (uint64_t)st->st_dev,
+                        (uint64_t)st->st_ino,
+                        (uint64_t)st->st_size,
+                        (uint64_t)st->st_mtim.tv_sec,
+                        (uint64_t)st->st_mtim.tv_nsec,
+                        (uint64_t)st->st_ctim.tv_sec,
+                        (uint64_t)st->st_ctim.tv_nsec};
+    siphash24_128(siphash_process_key(), state, sizeof state, print);
+    return 0;
+}
+
+/// A number that changes when a file changes, comes or goes. A path that cannot be read counts as one without files.
+static void fingerprint(const struct manifest_source *s, uint64_t print[2])
+{
+    char unused[256];
+    struct manifest_walk walk = {.file = mix_file, .arg = print};
+    print[0] = print[1] = 0;
+    for (size_t i = 0; i < s->npaths; i++)
+        (void)!manifest_files(s->paths[i], &walk, unused, sizeof unused);
+}
+
+static void watch_all(struct manifest_source *s);
+
+/// Reads the files again if they are not those that were read last.
+static void look(struct manifest_source *s)
+{
+    uint64_t now[2];
+    char error[FEED_TROUBLE_MAX] = "";
+    fingerprint(s, now); // before reading: what changes meanwhile is seen at the next look
+    if (memcmp(now, s->seen, sizeof now) == 0)
+        return;
+    memcpy(s->seen, now, sizeof now);
+    watch_all(s);
+    int r = read_paths(s, NULL, error, sizeof error);
+    if (r == 0)
+        r = load(s, error, sizeof error);
+    if (r != 0)
+        log_plugin(LOG_LEVEL_ERROR, "kubernetes", "%s; the objects read before stay in use",
+                   error[0] != '\0' ? error : error_text(r));
+    else
+        log_plugin(LOG_LEVEL_INFO, "kubernetes", "manifests have changed and were read again");
+    feed_trouble(s->feed, KUBE_NAMESPACE, r != 0 ? error : "");
+}
+
+static void on_settled(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+// ---- watches ----
+
+static void handle_closed(struct manifest_source *s)
+{
+    if (--s->open > 0) // the timers close last, when the source does
+        return;
+    void (*closed)(void *arg) = s->closed;
+    void *arg = s->arg;
+    free(s);
+    closed(arg);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    struct watch *w = handle->data;
+    struct manifest_source *s = w->source;
+    free(w);
+    handle_closed(s);
+}
+
+static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
+{
+    (void)name;
+    (void)events;
+    (void)status;
+    struct watch *w = event->data;
+    uv_timer_start(&w->source->settle, on_settled, MANIFEST_SETTLE_MS, 0);
+}
+
+static int watch_directory(void *arg, const char *path)
+{
+    struct manifest_source *s = arg;
+    if (s->nwatches == WATCHES_MAX)
+        return 0;
+    struct watch *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return CDNS_ENOMEM;
+    w->source = s;
+    w->next = s->watches;
+    s->watches = w;
+    s->nwatches++;
+    s->open++;
+    uv_fs_event_init(s->loop, &w->event);
+    w->event.data = w;
+    int r = uv_fs_event_start(&w->event, on_event, path, 0);
+    if (r != 0)
+        feed_log(s->feed, KEY_WATCH, LOG_LEVEL_WARNING, "%s cannot be watched: %s; it is looked at every %d s", path,
+                 uv_strerror(r), MANIFEST_LOOK_MS / 1000);
+    return 0;
+}
+
+static int no_file(void *arg, const char *path, const struct stat *st)
+{
+    (void)arg;
+    (void)path;
+    (void)st;
+    return 0;
+}
+
+static void unwatch_all(struct manifest_source *s)
+{
+    for (struct watch *w = s->watches, *next; w != NULL; w = next) {
+        next = w->next;
+        uv_close((uv_handle_t *)&w->event, on_watch_closed);
+    }
+    s->watches = NULL;
+    s->nwatches = 0;
+}
+
+/// Watches the directories as they are now: each path's own, and for a file the one it stands in.
+static void watch_all(struct manifest_source *s)
+{
+    char unused[256], parent[PATH_MAX];
+    struct manifest_walk walk = {.file = no_file, .directory = watch_directory, .arg = s};
+    struct stat st;
+    unwatch_all(s);
+    for (size_t i = 0; i < s->npaths; i++) {
+        snprintf(parent, sizeof parent, "%s", s->paths[i]);
+        if (stat(s->paths[i], &st) == 0 && S_ISDIR(st.st_mode))
+            (void)!manifest_files(s->paths[i], &walk, unused, sizeof unused);
+        (void)!watch_directory(s, dirname(parent));
+    }
+}
+
+// ---- life ----
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    handle_closed(handle->data);
+}
+
+int manifest_source_start(uv_loop_t *loop, struct feed *feed, const char *const *paths, size_t npaths,
+                          struct manifest_source **out, char *error, size_t error_size)
+{
+    struct manifest_source *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return CDNS_ENOMEM;
+    s->loop = loop;
+    s->feed = feed;
+    s->paths = paths;
+    s->npaths = npaths;
+    fingerprint(s, s->seen);
+    int r = load(s, error, error_size);
+    if (r != 0) {
+        free(s);
+        return r;
+    }
+    uv_timer_init(loop, &s->settle);
+    uv_timer_init(loop, &s->look);
+    s->settle.data = s->look.data = s;
+    s->open = 2;
+    uv_timer_start(&s->look, on_look, MANIFEST_LOOK_MS, MANIFEST_LOOK_MS);
+    watch_all(s);
+    *out = s;
+    return 0;
+}
+
+void manifest_source_close(struct manifest_source *s, void (*closed)(void *arg), void *arg)
+{
+    s->closed = closed;
+    s->arg = arg;
+    unwatch_all(s);
+    uv_close((uv_handle_t *)&s->settle, on_timer_closed);
+    uv_close((uv_handle_t *)&s->look, on_timer_closed);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kube/plan.h"
+
+/// Doubles with each failure; jittered, so that servers that lost the API together do not come back together.
+static uint64_t backoff(unsigned failures, uint64_t last, uint32_t random)
+{
+    uint64_t base = PLAN_BACKOFF_FIRST_MS;
+    while (failures-- > 0 && base < last / 2)
+        base *= 2;
+    if (base > last / 2)
+        base = last / 2;
+    return base + (base * random >> 32);
+}
+
+/// The step that tries the same again.
+static enum step same(const struct ending *e)
+{
+    return e->phase == PHASE_WATCH ? STEP_WATCH : STEP_SYNC;
+}
+
+/// What was asked for is too old, or newer than the server's state.
+static struct plan version_unusable(const struct ending *e, uint64_t wait)
+{
+    if (e->phase == PHASE_WATCH) // a state not older than the last one can still be had
+        return (struct plan){.step = STEP_SYNC, .wait_ms = e->lived_ms >= PLAN_LIVED_MS ? 0 : wait, .quiet = true};
+    if (e->next_page)
+        return (struct plan){.step = STEP_LIST_ANEW, .quiet = true};
+    return (struct plan){.step = STEP_SYNC_ANEW, .wait_ms = e->has_version ? 0 : wait, .quiet = e->has_version};
+}
+
+/// The server does not understand the request.
+static bool is_unsupported(int code)
+{
+    return code == 400 || code == 404 || code == 405 || code == 406 || code == 415 || code == 422;
+}
+
+static struct plan after_status(const struct ending *e, uint64_t wait)
+{
+    const struct api_status *s = &e->status;
+    if (s->expired || s->too_large)
+        return version_unusable(e, wait);
+    if (e->phase == PHASE_WATCHLIST && is_unsupported(s->code))
+        return (struct plan){.step = STEP_LIST, .quiet = true};
+    if (s->retry_after > 0 && (s->code == 429 || s->code >= 500) && e->failures < PLAN_RETRY_AFTER_TIMES) {
+        long seconds = s->retry_after < PLAN_RETRY_AFTER_LAST ? s->retry_after : PLAN_RETRY_AFTER_LAST;
+        return (struct plan){.step = same(e), .wait_ms = (uint64_t)seconds * 1000};
+    }
+    // The watch's resource version may be what the server stumbles over.
+    bool anew = is_unsupported(s->code) || (s->code != 401 && s->code != 403 && e->failures >= PLAN_WATCH_FAILURES);
+    return (struct plan){.step = anew ? STEP_SYNC : same(e), .wait_ms = wait};
+}
+
+struct plan plan_next(const struct ending *e, uint32_t random)
+{
+    uint64_t wait = backoff(e->failures, e->refused ? PLAN_REFUSED_LAST_MS : PLAN_BACKOFF_LAST_MS, random);
+    if (e->corrupt) // what was lost is not known
+        return (struct plan){.step = STEP_SYNC, .wait_ms = wait};
+    if (e->status.code != 0)
+        return after_status(e, wait);
+    if (e->phase == PHASE_WATCH && e->lived_ms >= PLAN_LIVED_MS)
+        return (struct plan){.step = STEP_WATCH, .good = true, .quiet = true};
+    if (e->failed)
+        return (struct plan){.step = same(e), .wait_ms = wait};
+    if (e->phase == PHASE_WATCHLIST) // it ended in good order, but without the bookmark: not understood
+        return (struct plan){.step = STEP_LIST, .wait_ms = wait, .quiet = true};
+    return (struct plan){.step = same(e), .wait_ms = wait, .quiet = true};
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// What to do when a request of a reflector has ended: one pure function, so that the protocol's rules (Kubernetes API
+/// concepts; client-go's reflector behaves alike) can be read and tested in one place.
+#include "kube/status.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/// What a request was for.
+enum phase {
+    PHASE_WATCHLIST, ///< initial events are under way: they name all objects
+    PHASE_LIST,      ///< a page of a list
+    PHASE_WATCH,     ///< changes (also behind a WatchList's initial events)
+};
+
+/// How it ended.
+struct ending {
+    enum phase phase;
+    struct api_status status; ///< code 0: not refused
+    bool failed;              ///< the connection failed, was cut or gave no data for too long
+    bool refused;             ///< … because nobody listens
+    bool corrupt;             ///< what came was no JSON, or too large
+    bool has_version;         ///< the request asked for a state not older than one seen before
+    bool next_page;           ///< the request had a continue token
+    uint64_t lived_ms;        ///< how long it took
+    unsigned failures;        ///< how many requests before it ended badly, without a good one in between
+};
+
+/// What comes next.
+enum step {
+    STEP_WATCH,     ///< changes since the last resource version
+    STEP_SYNC,      ///< all objects, not older than the last resource version
+    STEP_SYNC_ANEW, ///< all objects, of the newest state: the last resource version is of no use
+    STEP_LIST,      ///< all objects by list: WatchList is not to be had
+    STEP_LIST_ANEW, ///< all objects by one unpaged list of the newest state: paging took too long
+};
+
+struct plan {
+    enum step step;
+    uint64_t wait_ms; ///< before it
+    bool good;        ///< nothing went wrong: the count of failures starts afresh
+    bool quiet;       ///< not worth a word in the log
+};
+
+#define PLAN_BACKOFF_FIRST_MS 800  ///< the first wait is up to twice this
+#define PLAN_BACKOFF_LAST_MS 30000 ///< no wait is longer …
+#define PLAN_REFUSED_LAST_MS 5000  ///< … nor this, when nobody listens: such attempts burden no server
+#define PLAN_LIVED_MS 5000         ///< a stream that lived so long was a good one
+#define PLAN_RETRY_AFTER_LAST 30   ///< seconds that a Retry-After is followed at most
+#define PLAN_RETRY_AFTER_TIMES 10  ///< how often in a row
+#define PLAN_WATCH_FAILURES 5      ///< so many refused watches in a row, and the state is fetched anew
+
+/// `random` is a uniform 32-bit number, for the jitter.
+struct plan plan_next(const struct ending *e, uint32_t random);

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kube/reflector.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "kube/decode.h"
+#include "kube/lines.h"
+#include "kube/plan.h"
+#include "kube/resource.h"
+#include <clusterdns/arena.h>
+#include <clusterdns/log.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION_MAX 128                          ///< bytes of a resource version
+#define ARENA_LIMIT (64u << 20)                  ///< bytes that one decoded object may take
+#define KEY(r, n) ((int)(r)->kind * 10000 + (n)) ///< log key of a trouble of this kind alone
+
+struct reflector {
+    struct client *client;
+    struct feed *feed;
+    enum kube_kind kind;
+    const struct resource *resource;
+    struct reflector_timing timing;
+    uv_timer_t timer; ///< before a request: the wait; during one: the watchdog
+
+    // The request under way.
+    struct transfer *transfer; ///< NULL: waiting
+    enum phase phase;
+    enum step step;            ///< of the request to come
+    uint64_t started, heard;   ///< monotonic, ns: the request, its latest byte
+    unsigned agreed_seconds;   ///< when the server is to end the watch
+    bool fresh;                ///< the next request goes over a new connection
+    bool bookmarks;            ///< they have come on this stream
+    struct api_status refusal; ///< of an ERROR event; code 0: none
+    struct lines lines;
+    struct list_splitter *splitter;
+    struct arena *arena;
+
+    // Where we stand.
+    char version[VERSION_MAX];      ///< the state the store has; "": none yet
+    char list_version[VERSION_MAX]; ///< of the list under way: its first page's
+    char *token;                    ///< of the list's next page; NULL: the first one
+    bool anew, unpaged;             ///< of the list under way: newest state; in one page
+    unsigned failures;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+static void begin(struct reflector *r);
+
+// ---- objects ----
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+/// Copies a resource version that can be used; returns whether there was one.
+static bool take_version(const json_t *object, char out[VERSION_MAX])
+{
+    const char *version = text_at(json_object_get(object, "metadata"), "resourceVersion");
+    if (version[0] == '\0' || strlen(version) >= VERSION_MAX)
+        return false;
+    snprintf(out, VERSION_MAX, "%s", version);
+    return true;
+}
+
+/// Applies an object; one that cannot be decoded is passed over, for the others must not wait for it.
+static void apply(struct reflector *r, const json_t *object, bool deleted, bool initial)
+{
+    struct kube_object decoded;
+    char reason[200] = "";
+    arena_reset(r->arena);
+    if (decode_object(object, (int)r->kind, r->arena, &decoded, reason, sizeof reason) != 0)
+        feed_log(r->feed, KEY(r, 1), LOG_LEVEL_WARNING, "%s: object passed over: %s", r->resource->plural, reason);
+    else if (deleted)
+        feed_delete(r->feed, &decoded);
+    else
+        feed_upsert(r->feed, &decoded, initial);
+}
+
+/// All objects of the kind are in the store now, and it is in the state `r->version`.
+static void synced(struct reflector *r)
+{
+    feed_relist_end(r->feed, r->kind);
+    feed_trouble(r->feed, r->kind, "");
+    r->anew = r->unpaged = false;
+}
+
+// ---- events of a stream ----
+
+static void take_bookmark(struct reflector *r, const json_t *object)
+{
+    const json_t *annotations = json_object_get(json_object_get(object, "metadata"), "annotations");
+    if (r->phase == PHASE_WATCH) {
+        r->bookmarks = true;
+        (void)take_version(object, r->version);
+    } else if (strcmp(text_at(annotations, "k8s.io/initial-events-end"), "true") == 0 &&
+               take_version(object, r->version)) {
+        r->phase = PHASE_WATCH;
+        synced(r);
+    }
+}
+
+static int take_event(struct reflector *r, const json_t *event)
+{
+    const char *type = text_at(event, "type");
+    const json_t *object = json_object_get(event, "object");
+    if (strcmp(type, "ERROR") == 0) {
+        api_status_decode(object, &r->refusal);
+        return CDNS_ECANCELED; // nothing follows
+    }
+    if (strcmp(text_at(object, "kind"), r->resource->kind) != 0) {
+        feed_log(r->feed, KEY(r, 2), LOG_LEVEL_WARNING, "%s: event passed over: it is about no %s", r->resource->plural,
+                 r->resource->kind);
+        return 0;
+    }
+    bool initial = r->phase == PHASE_WATCHLIST;
+    if (strcmp(type, "BOOKMARK") == 0) {
+        take_bookmark(r, object);
+        return 0;
+    }
+    if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0)
+        apply(r, object, false, initial);
+    else if (strcmp(type, "DELETED") == 0)
+        apply(r, object, true, initial);
+    else
+        feed_log(r->feed, KEY(r, 3), LOG_LEVEL_WARNING, "%s: event of unknown type passed over", r->resource->plural);
+    if (!initial) // initial events come in no order: their versions say nothing
+        (void)take_version(object, r->version);
+    return 0;
+}
+
+static int take_line(void *arg, const char *text, size_t len)
+{
+    json_t *event = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+    if (event == NULL)
+        return CDNS_ESYNTAX;
+    int result = take_event(arg, event);
+    json_decref(event);
+    return result;
+}
+
+// ---- lists ----
+
+static int take_item(void *arg, const char *json, size_t len)
+{
+    json_t *object = json_loadb(json, len, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
+    if (object == NULL)
+        return CDNS_ESYNTAX;
+    apply(arg, object, false, true);
+    json_decref(object);
+    return 0;
+}
+
+/// Is it really a list of the kind? Taking something else for an empty list would empty the store.
+static bool is_list(const struct reflector *r, const json_t *envelope)
+{
+    const char *kind = text_at(envelope, "kind");
+    size_t len = strlen(r->resource->kind);
+    return strncmp(kind, r->resource->kind, len) == 0 && strcmp(kind + len, "List") == 0 &&
+           json_object_get(envelope, "items") != NULL;
+}
+
+/// The end of a page: takes the token of the next one, or ends the list.
+static int finish_page(struct reflector *r)
+{
+    const char *text;
+    size_t len;
+    int result = list_splitter_finish(r->splitter, &text, &len);
+    if (result != 0)
+        return result;
+    json_t *envelope = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+    bool good = is_list(r, envelope) && (r->token != NULL || take_version(envelope, r->list_version));
+    const char *token = text_at(json_object_get(envelope, "metadata"), "continue");
+    free(r->token);
+    r->token = good && *token != '\0' ? strdup(token) : NULL;
+    bool more = good && *token != '\0';
+    json_decref(envelope);
+    if (!good)
+        return CDNS_ESYNTAX;
+    if (more)
+        return r->token != NULL ? 0 : CDNS_ENOMEM;
+    snprintf(r->version, sizeof r->version, "%s", r->list_version);
+    synced(r);
+    return 0;
+}
+
+// ---- requests ----
+
+static void on_answer(void *arg)
+{
+    struct reflector *r = arg;
+    r->heard = clock_monotonic_ns();
+    if (r->phase == PHASE_WATCH)
+        feed_trouble(r->feed, r->kind, "");
+}
+
+static int on_data(void *arg, const char *data, size_t len)
+{
+    struct reflector *r = arg;
+    r->heard = clock_monotonic_ns();
+    if (r->phase == PHASE_LIST)
+        return list_splitter_feed(r->splitter, data, len);
+    return lines_feed(&r->lines, data, len, take_line, r);
+}
+
+static void stop_request(struct reflector *r)
+{
+    lines_reset(&r->lines);
+    list_splitter_free(r->splitter);
+    r->splitter = NULL;
+    r->transfer = NULL;
+    uv_timer_stop(&r->timer);
+}
+
+static void on_wait_over(uv_timer_t *timer)
+{
+    begin(timer->data);
+}
+
+static void wait_for(struct reflector *r, enum step step, uint64_t ms)
+{
+    r->step = step;
+    uv_timer_start(&r->timer, on_wait_over, ms, 0);
+}
+
+/// Logs why a request failed and keeps it as the kind's trouble.
+static void report(struct reflector *r, const struct ending *e, const struct client_result *result)
+{
+    char text[FEED_TROUBLE_MAX];
+    const char *what = r->resource->plural;
+    int key = KEY(r, 100 + e->status.code);
+    if (e->status.code == 403)
+        snprintf(
+            text, sizeof text,
+            "%s: 403 Forbidden: %s; the role of this server needs the verbs list and watch for resource \"%s\" of API "
+            "group \"%s\"",
+            what, e->status.message, what, r->resource->group);
+    else if (e->status.code == 401)
+        snprintf(text, sizeof text,
+                 "%s: 401 Unauthorized: %s; the token or client certificate is not (or no longer) "
+                 "accepted and is read again for each attempt",
+                 what, e->status.message);
+    else if (e->status.code != 0)
+        snprintf(text, sizeof text, "%s: %d %s: %s", what, e->status.code, e->status.reason, e->status.message);
+    else if (e->corrupt)
+        snprintf(text, sizeof text, "%s: what the API server sends cannot be understood: %s", what,
+                 error_text(result->error));
+    else if (result->cause != 0) {
+        snprintf(text, sizeof text, "the API server cannot be reached: %s", result->reason);
+        key = -100 - result->cause; // the same for all kinds: one line is enough
+    } else {
+        snprintf(text, sizeof text, "%s: no data from the API server for too long", what);
+    }
+    feed_trouble(r->feed, r->kind, text);
+    feed_log(r->feed, key, LOG_LEVEL_ERROR, "Failed to watch: %s", text);
+}
+
+/// Goes on after a request that is over.
+static void go_on(struct reflector *r, const struct client_result *result, bool silent)
+{
+    struct ending e = {
+        .phase = r->phase,
+        .status = r->refusal,
+        .failed = silent || result->error == CDNS_EIO || result->status == 0,
+        .refused = result->refused,
+        .has_version = r->version[0] != '\0' && !r->anew,
+        .next_page = r->token != NULL,
+        .lived_ms = (clock_monotonic_ns() - r->started) / 1000000,
+        .failures = r->failures,
+    };
+    e.corrupt = !e.failed && result->error != 0 && result->error != CDNS_ECANCELED;
+    if (result->status != 0 && result->status != 200)
+        api_status_from_http(result->status, result->body, result->body_len, result->retry_after, &e.status);
+    struct plan plan = plan_next(&e, random_u32());
+    r->failures = plan.good ? 0 : r->failures + 1;
+    if (!plan.quiet)
+        report(r, &e, result);
+    wait_for(r, plan.step, plan.wait_ms);
+}
+
+static void on_done(void *arg, const struct client_result *result)
+{
+    struct reflector *r = arg;
+    struct client_result judged = *result;
+    bool complete = r->phase == PHASE_LIST && result->status == 200 && result->error == 0;
+    if (complete)
+        judged.error = finish_page(r);
+    stop_request(r);
+    if (complete && judged.error == 0) {
+        wait_for(r, r->token != NULL ? STEP_LIST : STEP_WATCH, 0);
+        return;
+    }
+    go_on(r, &judged, false);
+}
+
+/// When the request under way has been silent for too long, in monotonic ns.
+static uint64_t deadline(const struct reflector *r)
+{
+    bool answered = client_status(r->transfer) == 200;
+    if (r->phase != PHASE_WATCH || !answered)
+        return r->heard + r->timing.silence_ms * UINT64_C(1000000);
+    if (r->bookmarks)
+        return r->heard + r->timing.bookmark_ms * UINT64_C(1000000);
+    return r->started + (r->agreed_seconds * UINT64_C(1000) + r->timing.overtime_ms) * UINT64_C(1000000);
+}
+
+/// The watchdog: a peer that is there but says nothing is not found by TCP.
+static void on_watch_over(uv_timer_t *timer)
+{
+    struct reflector *r = timer->data;
+    uint64_t now = clock_monotonic_ns(), end = deadline(r);
+    if (now < end) {
+        uv_timer_start(timer, on_watch_over, (end - now) / 1000000 + 1, 0);
+        return;
+    }
+    struct client_result silent = {.error = CDNS_EIO, .reason = "", .body = ""};
+    client_cancel(r->transfer);
+    stop_request(r);
+    r->fresh = true;
+    go_on(r, &silent, true);
+}
+
+/// The path of the request that `r->step` asks for; sets the phase.
+static char *prepare(struct reflector *r)
+{
+    r->agreed_seconds = r->timing.watch_seconds + random_below(r->timing.watch_seconds + 1);
+    if (r->step == STEP_WATCH) {
+        r->phase = PHASE_WATCH;
+        return resource_watch_path(r->resource, r->version, r->agreed_seconds);
+    }
+    if (r->step != STEP_LIST) {
+        free(r->token);
+        r->token = NULL;
+    }
+    r->anew = r->anew || r->step == STEP_SYNC_ANEW || r->step == STEP_LIST_ANEW;
+    r->unpaged = r->unpaged || r->step == STEP_LIST_ANEW;
+    if (r->token == NULL)
+        feed_relist_begin(r->feed, r->kind);
+    if (r->step == STEP_SYNC || r->step == STEP_SYNC_ANEW) {
+        r->phase = PHASE_WATCHLIST;
+        return resource_watchlist_path(r->resource, r->anew ? "" : r->version, r->agreed_seconds);
+    }
+    r->phase = PHASE_LIST;
+    // A version that was seen is asked for unpaged: the server then answers from its cache, not from etcd.
+    bool first = r->version[0] == '\0', paged = !r->unpaged && (first || r->anew || r->token != NULL);
+    return resource_list_path(r->resource, r->anew ? "" : first ? "0" : r->version, r->token, paged ? LIST_PAGE : 0);
+}
+
+/// Starts the request that is due.
+static void begin(struct reflector *r)
+{
+    const struct client_handler handler = {.answer = on_answer, .data = on_data, .done = on_done, .arg = r};
+    r->refusal = (struct api_status){0};
+    r->bookmarks = false;
+    r->started = r->heard = clock_monotonic_ns();
+    char *path = prepare(r);
+    bool list = r->phase == PHASE_LIST;
+    if (list)
+        r->splitter = list_splitter_new(REFLECTOR_LINE_MAX, take_item, r);
+    if (path == NULL || (list && r->splitter == NULL) ||
+        client_get(r->client, path, r->fresh, &handler, &r->transfer) != 0) {
+        stop_request(r);
+        wait_for(r, r->step, PLAN_BACKOFF_LAST_MS);
+    } else {
+        r->fresh = false;
+        uv_timer_start(&r->timer, on_watch_over, r->timing.silence_ms, 0);
+    }
+    free(path);
+}
+
+// ---- life ----
+
+struct reflector *reflector_new(uv_loop_t *loop, struct client *client, struct feed *feed, enum kube_kind kind,
+                                const struct reflector_timing *timing)
+{
+    struct reflector *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->arena = arena_new(ARENA_LIMIT);
+    if (r->arena == NULL) {
+        free(r);
+        return NULL;
+    }
+    r->client = client;
+    r->feed = feed;
+    r->kind = kind;
+    r->resource = &resources[kind];
+    r->timing = *timing;
+    lines_init(&r->lines, REFLECTOR_LINE_MAX);
+    uv_timer_init(loop, &r->timer);
+    r->timer.data = r;
+    wait_for(r, STEP_SYNC, 0);
+    return r;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct reflector *r = handle->data;
+    void (*closed)(void *arg) = r->closed;
+    void *arg = r->closed_arg;
+    arena_free(r->arena);
+    free(r->token);
+    free(r);
+    closed(arg);
+}
+
+void reflector_close(struct reflector *r, void (*closed)(void *arg), void *arg)
+{
+    if (r->transfer != NULL)
+        client_cancel(r->transfer);
+    stop_request(r);
+    r->closed = closed;
+    r->closed_arg = arg;
+    uv_close((uv_handle_t *)&r->timer, on_closed);
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kube/resource.h"
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown": pods that have ended keep their address.
+#define LIVE_PODS "status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed%2Cstatus.phase%21%3DUnknown"
+
+const struct resource resources[KUBE_KINDS] = {
+    [KUBE_NAMESPACE] = {"namespaces", "", "/api/v1/namespaces", "Namespace", "v1", NULL},
+    [KUBE_SERVICE] = {"services", "", "/api/v1/services", "Service", "v1", NULL},
+    [KUBE_ENDPOINTSLICE] = {"endpointslices", "discovery.k8s.io", "/apis/discovery.k8s.io/v1/endpointslices",
+                            "EndpointSlice", "discovery.k8s.io/v1", NULL},
+    [KUBE_POD] = {"pods", "", "/api/v1/pods", "Pod", "v1", LIVE_PODS},
+};
+
+/// "NAME=value&" with the value escaped; "" (allocated) when `value` is empty.
+static char *parameter(const char *name, const char *value)
+{
+    char *out = NULL, *escaped = curl_easy_escape(NULL, value, 0);
+    if (escaped != NULL && asprintf(&out, *value != '\0' ? "%s=%s&" : "", name, escaped) < 0)
+        out = NULL;
+    curl_free(escaped);
+    return out;
+}
+
+static char *watch_path(const struct resource *r, const char *rv, const char *initial, unsigned seconds)
+{
+    char *out = NULL, *version = parameter("resourceVersion", rv);
+    const char *selector = r->field_selector;
+    if (version != NULL && asprintf(&out, "%s?allowWatchBookmarks=true%s%s&%s%stimeoutSeconds=%u&watch=true", r->path,
+                                    selector != NULL ? "&fieldSelector=" : "", selector != NULL ? selector : "",
+                                    version, initial, seconds) < 0)
+        out = NULL;
+    free(version);
+    return out;
+}
+
+char *resource_watchlist_path(const struct resource *r, const char *rv, unsigned seconds)
+{
+    return watch_path(r, rv, "resourceVersionMatch=NotOlderThan&sendInitialEvents=true&", seconds);
+}
+
+char *resource_watch_path(const struct resource *r, const char *rv, unsigned seconds)
+{
+    return watch_path(r, rv, "", seconds);
+}
+
+char *resource_list_path(const struct resource *r, const char *rv, const char *token, unsigned limit)
+{
+    char *out = NULL, page[32] = "";
+    char *place = token != NULL ? parameter("continue", token) : parameter("resourceVersion", rv);
+    const char *selector = r->field_selector;
+    if (limit > 0)
+        snprintf(page, sizeof page, "limit=%u&", limit);
+    if (place != NULL) {
+        int n = asprintf(&out, "%s?%s%s%s%s%s", r->path, token != NULL ? place : page, token != NULL ? page : place,
+                         selector != NULL ? "fieldSelector=" : "", selector != NULL ? selector : "",
+                         selector != NULL ? "&" : "");
+        if (n < 0)
+            out = NULL;
+        else
+            out[n - 1] = '\0'; // the last '&', or the '?' when there are no parameters
+    }
+    free(place);
+    return out;
+}
