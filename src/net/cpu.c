@@ -37,23 +37,26 @@ static void take_quota(struct quota *quota, long long runtime_us, long long peri
         quota->cpus = cpus;
 }
 
-// One cgroup's own quota: "cpu.max" is "max PERIOD" or "QUOTA PERIOD"; the old pair says -1 for none.
+// First line of a file of `group`. False when there is none.
+static bool read_setting(const struct quota *quota, const char *group, const char *name, char *line, size_t size)
+{
+    char path[2 * PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s%s/%s", quota->root, group, name);
+    return n > 0 && (size_t)n < sizeof(path) && read_line(path, line, size);
+}
+
+// One cgroup's own quota: "cpu.max" is "max PERIOD" or "QUOTA PERIOD"; the old pair says -1 for none. What is no number
+// gives 0: no quota.
 static void read_group(struct quota *quota, const char *group)
 {
-    char path[2 * PATH_MAX], line[64];
-    long long runtime = 0, period = 0;
-    (void)snprintf(path, sizeof(path), "%s%s/cpu.max", quota->root, group);
-    if (read_line(path, line, sizeof(line))) {
-        if (sscanf(line, "%lld %lld", &runtime, &period) == 2)
-            take_quota(quota, runtime, period);
-        return;
+    char line[64], period[64], *rest;
+    if (read_setting(quota, group, "cpu.max", line, sizeof(line))) {
+        long long runtime_us = strtoll(line, &rest, 10);
+        take_quota(quota, runtime_us, strtoll(rest, NULL, 10));
+    } else if (read_setting(quota, group, "cpu.cfs_quota_us", line, sizeof(line)) &&
+               read_setting(quota, group, "cpu.cfs_period_us", period, sizeof(period))) {
+        take_quota(quota, strtoll(line, NULL, 10), strtoll(period, NULL, 10));
     }
-    (void)snprintf(path, sizeof(path), "%s%s/cpu.cfs_quota_us", quota->root, group);
-    if (!read_line(path, line, sizeof(line)) || sscanf(line, "%lld", &runtime) != 1)
-        return;
-    (void)snprintf(path, sizeof(path), "%s%s/cpu.cfs_period_us", quota->root, group);
-    if (read_line(path, line, sizeof(line)) && sscanf(line, "%lld", &period) == 1)
-        take_quota(quota, runtime, period);
 }
 
 // The group `path` below `mount` and all above it: each may have a quota (in Kubernetes, the pod and the container).

@@ -136,8 +136,8 @@ static void in_flight_bound_pauses_reading(void **state)
     limits.in_flight = 2;
     struct script *s = open_script("127.0.0.1", &limits);
     int fd = client_to(s);
-    for (char i = '0'; i < '6'; i++)
-        put_message(s, fd, (char[]){'H', i, '\0'});
+    for (int i = 0; i < 6; i++)
+        put_message(s, fd, (char[]){'H', (char)('0' + (char)i), '\0'});
     put_message(s, fd, "end");
     for (unsigned done = 0; done < 6; done++) {
         RUN_UNTIL(&s->loop, s->nheld == (done + 2 < 6 ? done + 2 : 6));
