@@ -48,15 +48,32 @@ static void split(struct labels *l, const uint8_t *name)
     l->length = pos + 1;
 }
 
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+/// Of a label, its length byte included, and of what follows it.
+static uint64_t hash_label(const uint8_t *label, uint16_t parent)
+{
+    size_t left = *label + 1U;
+    uint64_t hash = parent, word;
+    for (; left >= 8; left -= 8, label += 8) {
+        memcpy(&word, label, 8);
+        hash = mix(hash, word);
+    }
+    for (word = left; left > 0; left--)
+        word = word << 8 | *label++;
+    return mix(hash, word);
+}
+
 /// The slot of a label before `parent`, or a free one for it; NULL when neither is within reach. Case counts: a name is
 /// sent as it was given.
 static struct suffix *find_suffix(struct packer *p, const uint8_t *label, uint16_t parent)
 {
-    uint32_t hash = parent * 0x9e3779b1U;
-    for (unsigned i = 0; i <= *label; i++)
-        hash = (hash ^ label[i]) * 0x01000193U;
-    hash ^= hash >> 15;
-    for (uint32_t i = 0; i < PROBES; i++) {
+    uint64_t hash = hash_label(label, parent);
+    for (unsigned i = 0; i < PROBES; i++) {
         struct suffix *s = &p->table[(hash + i) & (p->slots - 1)];
         const uint8_t *there = p->w.base + s->at;
         if (s->at == 0 || (s->parent == parent && *there == *label && memcmp(there, label, *label + 1U) == 0))
@@ -228,6 +245,27 @@ static uint16_t header_bits(uint8_t opcode, bool aa, bool tc, bool rd, bool ra, 
                       (rcode & 0xf));
 }
 
+/// Room for the header, which is filled in at the end and returned, and the question. Field by field: the table is not
+/// to be cleared.
+static uint8_t *start(struct packer *p, const struct message_reply *reply, uint8_t *out, size_t room)
+{
+    p->w = writer_init(out, room);
+    p->qname = NULL;
+    p->qname_len = 0;
+    p->last_owner = NULL;
+    p->last_at = 0;
+    p->slots = 0;
+    uint8_t *header = writer_reserve(&p->w, MESSAGE_HEADER);
+    if (reply->has_question) {
+        p->qname_len = name_length(reply->qname);
+        p->qname = p->qname_len > 1 ? reply->qname : NULL;
+        writer_bytes(&p->w, reply->qname, p->qname_len);
+        writer_u16(&p->w, reply->qtype);
+        writer_u16(&p->w, reply->qclass);
+    }
+    return header;
+}
+
 size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap, size_t limit, bool *truncated)
 {
     static const struct records none;
@@ -238,33 +276,22 @@ size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap
     };
     size_t room = limit < cap ? limit : cap;
     size_t opt = reply->edns ? OPT_FIXED + (size_t)reply->options_len : 0;
-    size_t qname_len = reply->has_question ? name_length(reply->qname) : 0;
-    if (MESSAGE_HEADER + (qname_len > 0 ? qname_len + 4 : 0) + opt > room)
+    if (opt > room)
+        return 0;
+    struct packer p;
+    uint8_t *header = start(&p, reply, out, room - opt);
+    if (p.w.error != 0)
         return 0;
 
-    struct packer p; // field by field: the table is not to be cleared
-    p.w = writer_init(out, room - opt);
-    p.qname = qname_len > 1 ? reply->qname : NULL;
-    p.qname_len = qname_len;
-    p.last_owner = NULL;
-    p.last_at = 0;
-    p.slots = 0;
-    p.records = sections[0]->n + sections[1]->n + sections[2]->n;
-
-    uint8_t *header = writer_reserve(&p.w, MESSAGE_HEADER);
-    if (qname_len > 0) {
-        writer_bytes(&p.w, reply->qname, qname_len);
-        writer_u16(&p.w, reply->qtype);
-        writer_u16(&p.w, reply->qclass);
-    }
     uint32_t written[3] = {0};
     bool fits = true;
+    p.records = sections[0]->n + sections[1]->n + sections[2]->n;
     for (int i = 0; i < 3 && fits; i++) {
         written[i] = write_section(&p, sections[i]);
         fits = written[i] == sections[i]->n;
     }
     if (reply->edns) {
-        p.w.size = room;
+        p.w.size = room; // its place was kept
         write_opt(&p.w, reply);
         written[2]++;
     }
