@@ -2,12 +2,15 @@
 """DNS questions as one line of text, and answers in a form that can be compared and printed.
 
     NAME TYPE [option…]     for example  web.shop.svc.cluster.local A edns=4096 do tcp
-    raw HEX [udp|tcp]       a packet as it is; its first two bytes are the id
+    raw HEX… [tcp]          a packet as it is; its first two bytes are the id
+
+NAME may be ptr:ADDRESS, the reverse name of an address.
 
 Options: tcp; nord, ad, cd, aa, tc, qr, z (header bits; RD is set unless nord says otherwise); class=CH; opcode=NOTIFY;
 edns or edns=SIZE; ver=N (EDNS version); do; opt=CODE:HEX (an EDNS option).
 """
 
+import random
 import re
 import socket
 import struct
@@ -23,6 +26,7 @@ import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
+import dns.reversename
 
 ANSWER_SECONDS = 5
 SILENCE_SECONDS = 1.0  # how long a server that is expected to say nothing is listened to
@@ -43,8 +47,10 @@ def parse(line):
     """A Question from a line as described above."""
     words = line.split()
     if words[0] == "raw":
-        return Question(line, bytes.fromhex(words[1]), "tcp" in words[2:])
+        return Question(line, bytes.fromhex("".join(word for word in words[1:] if word != "tcp")), "tcp" in words)
     name, rdtype, options = words[0], words[1], words[2:]
+    if name.startswith("ptr:"):
+        name = dns.reversename.from_address(name[4:]).to_text()
     values = dict(option.partition("=")[::2] for option in options if not option.startswith("opt="))
     unknown = set(values) - set(_HEADER_BITS) - {"tcp", "nord", "class", "opcode", "edns", "ver", "do"}
     if unknown:
@@ -105,16 +111,18 @@ def _without_serial(text):
     return re.sub(r"^(\S+ \S+) \d+ ", r"\1 * ", text)
 
 
-def _record_text(rrset):
+def _record_text(rrset, own_port):
     rdata = rrset[0].to_text()
+    if rrset.rdtype == dns.rdatatype.SRV and rrset[0].port == own_port:  # whoami: the asker's port, new each time
+        rdata = rdata.replace(f" {own_port} ", " own-port ")
     if rrset.rdtype == dns.rdatatype.SOA:
         rdata = _without_serial(rdata)
     kinds = dns.rdataclass.to_text(rrset.rdclass), dns.rdatatype.to_text(rrset.rdtype)
     return f"{rrset.name.to_text()} {rrset.ttl} {kinds[0]} {kinds[1]} {rdata}"
 
 
-def decode(wire):
-    """An Answer from a packet; one that a resolver could not read gives result "undecodable: …"."""
+def decode(wire, own_port=None):
+    """An Answer from a packet that came to `own_port`; one that a resolver could not read gives result "undecodable: …"."""
     try:
         message = dns.message.from_wire(wire, one_rr_per_rrset=True)
     except (dns.exception.DNSException, ValueError, struct.error) as error:
@@ -125,14 +133,14 @@ def decode(wire):
     answer.flags = dns.flags.to_text(message.flags) + (" Z" if message.flags & _HEADER_BITS["z"] else "")
     answer.question = " ".join(rrset.to_text() for rrset in message.question)
     for name, section in zip(SECTIONS, (message.answer, message.authority, message.additional)):
-        answer.sections[name] = sorted(_record_text(rrset) for rrset in section)
+        answer.sections[name] = sorted(_record_text(rrset, own_port) for rrset in section)
     if message.edns >= 0:
         answer.edns = f"version {message.edns}" + (" do" if message.ednsflags & dns.flags.DO else "")
     return answer
 
 
 class Asker:
-    """Sends questions from one UDP and one TCP source port, so that two servers see the same client."""
+    """Sends questions to servers on one address; `next_id` before a new question, not before the same to another one."""
 
     def __init__(self, host="127.0.0.1"):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -140,17 +148,20 @@ class Asker:
         self.udp = socket.socket(family, socket.SOCK_DGRAM)
         self.udp.bind((host, 0))
         self.port = self.udp.getsockname()[1]
-        self.next_id = 1
+        self.id = 0
 
     def close(self):
         self.udp.close()
+
+    def next_id(self):
+        """The questions from here on have another id."""
+        self.id = self.id % 65535 + 1
 
     def ask(self, port, question, seconds=ANSWER_SECONDS):
         """Asks the server on `port`; `question` is a Question or a line. Never raises for what a server does."""
         if isinstance(question, str):
             question = parse(question)
-        self.next_id = self.next_id % 65535 + 1
-        wire = struct.pack("!H", self.next_id) + question.wire[2:]
+        wire = struct.pack("!H", self.id) + question.wire[2:]
         return self._ask_tcp(port, wire, seconds) if question.tcp else self._ask_udp(port, wire, seconds)
 
     def _ask_udp(self, port, wire, seconds):
@@ -166,20 +177,21 @@ class Asker:
             except (TimeoutError, ConnectionError):
                 continue
             if source[1] == port and reply[:2] == wire[:2]:
-                return decode(reply)
+                return decode(reply, self.port)
 
     def _ask_tcp(self, port, wire, seconds):
         with socket.socket(self.family, socket.SOCK_STREAM) as tcp:
             tcp.settimeout(seconds)
             try:
                 tcp.connect((self.host, port))
+                own_port = tcp.getsockname()[1]
                 tcp.sendall(struct.pack("!H", len(wire)) + wire)
                 reply = self._read(tcp, struct.unpack("!H", self._read(tcp, 2))[0])
             except TimeoutError:
                 return Answer("no answer")
             except (ConnectionError, EOFError) as error:
                 return Answer(f"connection closed ({type(error).__name__})")
-        return decode(reply) if reply[:2] == wire[:2] else Answer("wrong id")
+        return decode(reply, own_port) if reply[:2] == wire[:2] else Answer("wrong id")
 
     @staticmethod
     def _read(tcp, size):
@@ -195,6 +207,7 @@ class Asker:
 def ask(port, line, seconds=ANSWER_SECONDS, host="127.0.0.1"):
     """One question from a socket of its own."""
     asker = Asker(host)
+    asker.id = random.randrange(65536)
     try:
         return asker.ask(port, line, seconds)
     finally:

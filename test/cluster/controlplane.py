@@ -77,6 +77,11 @@ def binaries(*names):
     return dict(line.split(" ", 1) for line in built.stdout.splitlines())
 
 
+def yaml_objects(text):
+    """The objects of a YAML text with several documents."""
+    return (obj for obj in yaml.load_all(text, Loader=yaml.CSafeLoader) if obj)
+
+
 class ApiError(Exception):
     """An answer of the API server that is not 2xx."""
 
@@ -86,13 +91,16 @@ class ApiError(Exception):
 
 
 class ControlPlane:
-    """etcd and an API server; `controllers` adds the controller manager, `nodes` that many kwok nodes."""
+    """etcd and an API server; `controllers` adds the controller manager, `nodes` that many kwok nodes.
 
-    def __init__(self, controllers=False, nodes=0):
+    `api_flags` go to kube-apiserver, behind ours. `fill(plane)` is called when etcd runs and the API server does not yet.
+    """
+
+    def __init__(self, controllers=False, nodes=0, api_flags=(), fill=None):
         self.programs = binaries(
             "etcd", "kube-apiserver", "kubectl", *(["kube-controller-manager"] if controllers else []), *(["kwok"] if nodes else [])
         )
-        self.controllers, self.nodes = controllers, nodes
+        self.controllers, self.nodes, self.fill = controllers, nodes, fill
         self.folder = tempfile.mkdtemp(prefix="clusterdns-plane-")
         self.etcd_port, self.api_port = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.api_port}"
@@ -100,7 +108,7 @@ class ControlPlane:
         self.processes = []
         self._make_keys()
         self.etcd = self._process("etcd", self._etcd_flags())
-        self.api = self._process("kube-apiserver", self._api_flags())
+        self.api = self._process("kube-apiserver", [*self._api_flags(), *api_flags])
         self._ssl = ssl.create_default_context(cafile=self.path("ca.crt"))
 
     def __enter__(self):
@@ -120,6 +128,8 @@ class ControlPlane:
 
     def start(self):
         self.start_etcd()
+        if self.fill:
+            self.fill(self)
         self.start_api()
         return self.prepare()
 
@@ -132,10 +142,16 @@ class ControlPlane:
         if self.controllers:
             self._process("kube-controller-manager", self._controller_flags()).start()
         if self.nodes:
-            self._process("kwok", ["--kubeconfig", self.kubeconfig(), "--manage-all-nodes=true"]).start()
-            for number in range(self.nodes):
-                self.apply_object(self._node(number))
+            self._start_nodes()
         return self
+
+    def _start_nodes(self):
+        stages = os.path.join(HERE, "stages.yaml")
+        kwok = self._process("kwok", ["--kubeconfig", self.kubeconfig(), "--config", stages, "--manage-all-nodes=true"])
+        kwok.start()
+        for number in range(self.nodes):
+            self.apply_object(self._node(number))
+        self._wait_ready(kwok, lambda: all("conditions" in n["status"] for n in self.call("GET", "/api/v1/nodes")["items"]))
 
     def stop(self):
         for process in reversed(self.processes):
@@ -324,7 +340,7 @@ class ControlPlane:
 
     def apply(self, text):
         """Creates or replaces all objects of a YAML text; a Pod's `status` is written too. Returns them as decoded."""
-        objects = [obj for obj in yaml.safe_load_all(text) if obj]
+        objects = list(yaml_objects(text))
         for obj in objects:
             self.apply_object(obj)
         return objects
@@ -361,6 +377,10 @@ class ControlPlane:
                 for key, obj in pairs[start : start + batch]
             ]
             self.etcd_call("/v3/kv/txn", {"success": puts})
+
+    def delete_raw(self, key):
+        """Removes a key from etcd behind the API server's back."""
+        self.etcd_call("/v3/kv/deleterange", {"key": _b64(key)})
 
     def compact(self):
         """Throws all history away but the newest revision, so that older resource versions are gone (410)."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts CoreDNS and our server on loopback with a Corefile, waits until they are ready, collects logs, stops them.
 
-In a Corefile text, @NAME@ stands for a value given by the test; @READY@ is a free HTTP port for `ready 127.0.0.1:@READY@`.
+In a Corefile text, @NAME@ stands for a value given by the test; @READY@ is a free HTTP port for
+`ready 127.0.0.1:@READY@`, @PORT@ the port that the server will be asked on.
 """
 
 import os
@@ -31,7 +32,7 @@ class DnsServer:
         self.name, self.port = name, free_port()
         self.ready_port = free_port() if "@READY@" in corefile else None
         self.folder = tempfile.mkdtemp(prefix=f"clusterdns-{name}-")
-        text = corefile.replace("@READY@", str(self.ready_port))
+        text = corefile.replace("@READY@", str(self.ready_port)).replace("@PORT@", str(self.port))
         for key, value in values.items():
             text = text.replace(f"@{key}@", str(value))
         conf = os.path.join(self.folder, "Corefile")
