@@ -120,7 +120,10 @@ static bool read_cidr(const char *text, struct cidr *c)
 /// The `i`th part (octet or nibble) of the address.
 static unsigned cidr_part(const struct cidr *c, unsigned i)
 {
-    return c->step == 8 ? c->address[i] : c->address[i / 2] >> (i % 2 == 0 ? 4 : 0) & 0xF;
+    if (c->step == 8)
+        return c->address[i];
+    unsigned byte = c->address[i / 2];
+    return i % 2 == 0 ? byte >> 4 : byte & 0xF;
 }
 
 /// Appends the reverse zone of the first `parts` parts, the last of which has the value `last`.

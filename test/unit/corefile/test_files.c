@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "corefile/corefile.h"
+#include "corefile/files.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+// cmocka wants the headers above.
+#include <cmocka.h>
+
+static char directory[] = "/tmp/clusterdns-files-XXXXXX";
+static struct arena *arena;
+
+static void make_file(const char *name, const char *text)
+{
+    FILE *file = fopen(name, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    arena = arena_new(0);
+    return mkdtemp(directory) != NULL && chdir(directory) == 0 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    char command[sizeof directory + 16];
+    snprintf(command, sizeof command, "rm -rf '%s'", directory);
+    return chdir("/") == 0 ? system(command) : -1;
+}
+
+static void test_paths_are_resolved(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *path, *expected;
+    } cases[] = {
+        {"/etc/coredns/Corefile", "custom/*", "/etc/coredns/custom/*"},
+        {"/etc/coredns/Corefile", "../x", "/etc/x"},
+        {"/etc/coredns/Corefile", "./a/.//b/../c/.", "/etc/coredns/a/c"},
+        {"/etc/coredns/Corefile", "../../../..", "/"},
+        {"/etc/coredns/Corefile", "...", "/etc/coredns/..."},
+        {"/etc/coredns/Corefile", "/abs//path/", "/abs/path"},
+        {"/Corefile", "x", "/x"},
+        {"/Corefile", ".", "/"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(files_resolve(arena, cases[i].from, cases[i].path), cases[i].expected);
+}
+
+static void test_relative_paths_start_in_the_working_directory(void **state)
+{
+    (void)state;
+    char here[4096], expected[4200];
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(expected, sizeof expected, "%s/conf/x", here);
+    assert_string_equal(files_resolve(arena, "conf/Corefile", "x"), expected);
+    assert_string_equal(files_resolve(arena, NULL, "conf/x"), expected);
+}
+
+/// The names that `pattern` matches below the directory of the test, separated by spaces.
+static const char *match(const char *pattern, int expected)
+{
+    static char names[4096];
+    struct list paths = {0};
+    assert_int_equal(files_match(arena, files_resolve(arena, NULL, pattern), &paths), expected);
+    names[0] = '\0';
+    size_t skip = strlen(files_resolve(arena, NULL, "."));
+    for (size_t i = 0; i < paths.n; i++) {
+        strcat(names, i > 0 ? " " : "");
+        strcat(names, ((const char **)paths.items)[i] + skip + 1);
+    }
+    return names;
+}
+
+static void test_patterns(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("d1", 0700) | mkdir("d2", 0700), 0);
+    make_file("d1/b", "");
+    make_file("d1/a", "");
+    make_file("d2/a", "");
+    make_file("d2/.a", "");
+    make_file("star*", "");
+    assert_int_equal(symlink("nowhere", "dangling"), 0);
+    assert_string_equal(match("d1/*", 0), "d1/a d1/b");
+    assert_string_equal(match("d2/*", 0), "d2/.a d2/a");
+    assert_string_equal(match("*/a", 0), "d1/a d2/a");
+    assert_string_equal(match("d?", 0), "d1 d2");
+    assert_string_equal(match("d*", 0), "d1 d2 dangling");
+    assert_string_equal(match("star\\*", 0), "star*");
+    assert_string_equal(match("d1", 0), "d1");
+    assert_string_equal(match("dangling", 0), "dangling");
+    assert_string_equal(match("none", 0), "");
+    assert_string_equal(match("none/*", 0), "");
+    assert_string_equal(match("d1/a/*", 0), "");
+    assert_string_equal(match("x[", CDNS_ESYNTAX), "");
+    assert_string_equal(match("x\\", CDNS_ESYNTAX), "");
+    assert_string_equal(match("\\[", 0), "");
+    struct list paths = {0};
+    assert_int_equal(files_match(arena, "/et?", &paths), 0);
+    assert_int_equal(paths.n, 1);
+    assert_string_equal(((const char **)paths.items)[0], "/etc");
+}
+
+static void test_a_pattern_matches_a_bounded_number(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("many", 0700), 0);
+    char name[32];
+    for (int i = 0; i <= COREFILE_MAX_MATCHES; i++) {
+        snprintf(name, sizeof name, "many/%d", i);
+        make_file(name, "");
+    }
+    struct list paths = {0};
+    assert_int_equal(files_match(arena, files_resolve(arena, NULL, "many/*"), &paths), CDNS_ELIMIT);
+}
+
+static void test_reading(void **state)
+{
+    (void)state;
+    char *text;
+    size_t len;
+    make_file("text", "12345");
+    assert_int_equal(files_read("text", true, 5, &text, &len), 0);
+    assert_int_equal(len, 5);
+    assert_memory_equal(text, "12345", 5);
+    free(text);
+    assert_int_equal(files_read("text", true, 4, &text, &len), CDNS_EIO);
+    assert_int_equal(errno, EFBIG);
+    assert_int_equal(files_read("none", true, 4, &text, &len), CDNS_EIO);
+    assert_int_equal(errno, ENOENT);
+    assert_string_equal(files_reason(errno), "no such file or directory");
+    assert_int_equal(files_read(".", false, 4, &text, &len), CDNS_EIO);
+    assert_int_equal(errno, EISDIR);
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    assert_int_equal(files_read("pipe", true, 4, &text, &len), CDNS_EIO);
+    assert_int_equal(errno, ENOTSUP);
+    assert_int_equal(files_read("/dev/zero", false, 100000, &text, &len), CDNS_EIO);
+    assert_int_equal(errno, EFBIG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_paths_are_resolved),
+        cmocka_unit_test(test_relative_paths_start_in_the_working_directory),
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_a_pattern_matches_a_bounded_number),
+        cmocka_unit_test(test_reading),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
