@@ -6,7 +6,7 @@
 
 #define POINTER 0xc000
 #define POINTER_MAX 0x3fff ///< largest offset that a pointer's 14 bits hold
-#define SLOTS_MIN 64
+#define SLOTS_MIN 256
 #define SLOTS_MAX 2048
 #define PROBES 8     ///< slots looked at for one label
 #define OPT_FIXED 11 ///< bytes of an OPT without options
@@ -98,7 +98,7 @@ static void add_suffixes(struct packer *p, const struct labels *l, unsigned n, u
 static void set_up_table(struct packer *p)
 {
     p->slots = SLOTS_MIN;
-    while (p->slots < SLOTS_MAX && p->slots < 4 * p->records)
+    while (p->slots < SLOTS_MAX && p->slots < 8 * p->records)
         p->slots *= 2;
     memset(p->table, 0, p->slots * sizeof p->table[0]);
     if (p->qname != NULL) {
@@ -175,8 +175,8 @@ static void write_named_rdata(struct packer *p, const struct record *rr, size_t 
     writer_bytes(&p->w, rr->rdata + end[names], rr->rdlen - end[names]);
 }
 
-/// RFC 1035's own types are compressed; of the later ones none may be (RFC 3597 §4), but SRV's target stands there for
-/// the additional records to point to.
+/// RFC 1035's own types are compressed; of the later ones none may be (RFC 3597 §4), but the targets of SRV and DNAME
+/// stand there for the records behind them to point to.
 static void write_rdata(struct packer *p, const struct record *rr)
 {
     switch (rr->type) {
@@ -199,6 +199,9 @@ static void write_rdata(struct packer *p, const struct record *rr)
         break;
     case RR_SRV:
         write_named_rdata(p, rr, 6, 1, false);
+        break;
+    case RR_DNAME:
+        write_named_rdata(p, rr, 0, 1, false);
         break;
     default:
         writer_bytes(&p->w, rr->rdata, rr->rdlen);
