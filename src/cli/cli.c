@@ -67,6 +67,15 @@ static int parse_switch(struct flags *f, const char *name, const char *value)
     return parse_bool(value, target) ? 1 : -1;
 }
 
+static bool takes_value(const char *name)
+{
+    static const char *const names[] = {"conf", "pidfile", "dns.port", "p", "log-format"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 static int parse_value(struct flags *f, const char *name, const char *value)
 {
     if (strcmp(name, "conf") == 0)
@@ -75,8 +84,6 @@ static int parse_value(struct flags *f, const char *name, const char *value)
         f->server.pidfile = value;
     else if (strcmp(name, "dns.port") == 0 || strcmp(name, "p") == 0)
         return parse_port(value, &f->server.port);
-    else if (strcmp(name, "log-format") != 0)
-        return bad("flag provided but not defined: -%s", name);
     else if (strcmp(value, "json") == 0)
         f->log_format = LOG_FORMAT_JSON;
     else if (strcmp(value, "text") != 0)
@@ -100,6 +107,8 @@ static int parse(struct flags *f, int argc, char **argv)
             return bad("clusterdns: -%s takes true or false", name);
         if (is_switch > 0)
             continue;
+        if (!takes_value(name))
+            return bad("flag provided but not defined: -%s", name);
         if (value == NULL && i + 1 < argc)
             value = argv[++i];
         if (value == NULL)

@@ -30,7 +30,7 @@ static size_t write_reply(struct exchange *x, uint8_t *out, size_t cap, bool *tr
         .authority = &r->authority,
         .additional = &r->additional,
         .edns = q->edns,
-        .do_ = q->do_,
+        .do_ = q->do_ && r->rcode != RCODE_BADVERS, // flags of a version that is not understood
         .edns_size = MESSAGE_EDNS_DEFAULT,
     };
     return message_write(&m, out, cap, limit < cap ? limit : cap, truncated);
