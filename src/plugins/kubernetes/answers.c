@@ -205,7 +205,7 @@ enum verdict answer_cname(const struct ask *a)
     if (m.found != FOUND_EXTERNAL)
         return finish(a, m.found, 0);
     if (name_from_text(index_external_name(m.service), target) != 0)
-        return finish(a, m.found, CDNS_EINVAL);
+        return bad_external_name(a, &m);
     struct section s = {.q = a->q, .set = &a->q->reply.answer, .ttl = a->k->ttl};
     return finish(a, m.found, section_add(&s, a->q->qname_asked, RR_CNAME, target, (uint16_t)name_length(target)));
 }

@@ -56,6 +56,12 @@ static enum verdict ask_server(const struct ask *a, const uint8_t *target)
     return VERDICT_WAIT;
 }
 
+enum verdict bad_external_name(const struct ask *a, const struct match *m)
+{
+    return query_fail(a->q, RCODE_SERVFAIL, "plugin/kubernetes: external name '%s' is not a domain name",
+                      index_external_name(m->service));
+}
+
 static bool target_in_chain(const struct records *chain, const uint8_t *target)
 {
     for (uint32_t i = 0; i < chain->n; i++)
@@ -72,13 +78,13 @@ enum verdict answer_external(const struct ask *a, const struct match *found)
     const uint8_t *owner = q->qname_asked;
     uint8_t target[NAME_MAX_WIRE], lower[NAME_MAX_WIRE];
     while (m.found == FOUND_EXTERNAL) {
-        int e = name_from_text(index_external_name(m.service), target);
-        if (e != 0)
-            return finish(a, FOUND_EXTERNAL, e);
+        if (name_from_text(index_external_name(m.service), target) != 0)
+            return bad_external_name(a, &m);
         // A target at or below its own name, or one that was there before, is a loop.
         if (q->reply.answer.n > CHAIN_MAX || name_in_zone(target, owner) || target_in_chain(&q->reply.answer, target))
             return dead_end(a);
-        if ((e = section_add(&s, owner, RR_CNAME, target, (uint16_t)name_length(target))) != 0)
+        int e = section_add(&s, owner, RR_CNAME, target, (uint16_t)name_length(target));
+        if (e != 0)
             return finish(a, FOUND_EXTERNAL, e);
         owner = q->reply.answer.rr[q->reply.answer.n - 1].rdata;
         if (!name_in_zone(target, a->zone->name))

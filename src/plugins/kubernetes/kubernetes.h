@@ -161,6 +161,8 @@ int add_addresses(const struct ask *a, const struct match *m, const uint8_t *own
 
 /// A, AAAA at a service that is another name: follows it. external.c
 enum verdict answer_external(const struct ask *a, const struct match *m);
+/// Fails the query: FOUND_EXTERNAL whose name is none.
+enum verdict bad_external_name(const struct ask *a, const struct match *m);
 
 enum verdict answer_ptr(const struct ask *a); ///< reverse.c
 
