@@ -36,7 +36,7 @@ STEPS = {  # the key that names the step -> the keys that may stand beside it
     "receive": {"over", "connection"},
     "closed": {"connection"},
     "open": {"connection"},
-    "get": {"expect"},
+    "get": {"expect", "coredns"},
     "log": {"times"},
     "no log": set(),
     "apply": set(),
@@ -435,11 +435,16 @@ class Player:
 
     # ---- steps: questions ----
 
+    def _expected(self, step):
+        return step["coredns"] if self.peer and "coredns" in step else step["expect"]
+
     def do_ask(self, step):
-        expected = step["coredns"] if self.peer and "coredns" in step else step["expect"]
         for over in [step["over"]] if "over" in step else ["udp", "tcp"]:
             self._ask_until(
-                f"{step['ask']} {over}".replace(" udp", ""), expected, int(step.get("port", self.port)), step.get("within", 0)
+                f"{step['ask']} {over}".replace(" udp", ""),
+                self._expected(step),
+                int(step.get("port", self.port)),
+                step.get("within", 0),
             )
 
     def _ask_until(self, line, expected, port, within):
@@ -485,7 +490,7 @@ class Player:
     # ---- steps: HTTP and the log ----
 
     def do_get(self, step):
-        self._until(lambda: self._get(step["get"], step["expect"]), step.get("within", 0))
+        self._until(lambda: self._get(step["get"], self._expected(step)), step.get("within", 0))
 
     @staticmethod
     def _get(url, expected):
