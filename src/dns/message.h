@@ -47,8 +47,8 @@ struct message {
 ///  question's name broken or cut                    FORMERR, header only        CDNS_ESYNTAX: the same
 ///  nothing behind the header, QDCOUNT 1             SERVFAIL, header only       0, question_end 0: the same
 ///  message ends behind the question's name or type  type, class 0: REFUSED      0 with these: the same
-///  question's name with a pointer                   followed, if it ends        CDNS_ESYNTAX: it cannot point
-///  backwards record broken or cut                             FORMERR with the question   CDNS_ESYNTAX: the same
+///  question's name with a pointer                   followed, if it ends        CDNS_ESYNTAX: none can be valid
+///  record broken or cut                             FORMERR with the question   CDNS_ESYNTAX: the same
 ///  record's name points forward or into the header  followed, if it ends        CDNS_ESYNTAX: FORMERR (RFC 9267 §2)
 ///  message ends where a record would begin          answered, counts ignored    0: the same
 ///  bytes behind the last record                     answered                    0: the same
