@@ -93,14 +93,17 @@ static int decode_metadata(const json_t *object, struct kube_object *out, char *
     return 0;
 }
 
-/// A port, or false when a part of it is absurd or its number is absent ("all ports" of a slice).
-static bool decode_port(const json_t *value, struct kube_port *out)
+/// A port, or false when a part of it is absurd. Only a slice's (`all`) may go without a number, which stands for all
+/// ports and is 0 here.
+static bool decode_port(const json_t *value, bool all, struct kube_port *out)
 {
     const json_t *name = json_object_get(value, "name"), *protocol = json_object_get(value, "protocol");
     const json_t *number = json_object_get(value, "port");
-    if (!json_is_integer(number) || json_integer_value(number) < 1 || json_integer_value(number) > UINT16_MAX)
+    bool open = all && json_is_object(value) && (number == NULL || json_is_null(number));
+    if (!open &&
+        (!json_is_integer(number) || json_integer_value(number) < 1 || json_integer_value(number) > UINT16_MAX))
         return false;
-    out->number = (uint16_t)json_integer_value(number);
+    out->number = open ? 0 : (uint16_t)json_integer_value(number);
     out->name = label_of(name);
     const char *given = text_of(name);
     if (out->name[0] == '\0' && name != NULL && !json_is_null(name) && (given == NULL || given[0] != '\0'))
@@ -120,14 +123,14 @@ static bool decode_port(const json_t *value, struct kube_port *out)
     return false;
 }
 
-static int decode_ports(const json_t *list, struct arena *a, const struct kube_port **ports, size_t *nports)
+static int decode_ports(const json_t *list, bool all, struct arena *a, const struct kube_port **ports, size_t *nports)
 {
     struct kube_port *out = arena_calloc(a, json_array_size(list), sizeof *out);
     if (out == NULL)
         return CDNS_ENOMEM;
     size_t n = 0, i;
     const json_t *value;
-    json_array_foreach(list, i, value) if (decode_port(value, &out[n])) n++;
+    json_array_foreach(list, i, value) if (decode_port(value, all, &out[n])) n++;
     *ports = out;
     *nports = n;
     return 0;
@@ -159,7 +162,7 @@ static int decode_service(const json_t *object, struct arena *a, struct kube_ser
 {
     const json_t *spec = json_object_get(object, "spec"), *ips = json_object_get(spec, "clusterIPs");
     const char *type = text_at(spec, "type"), *ip = text_at(spec, "clusterIP");
-    int r = decode_ports(json_object_get(spec, "ports"), a, &out->ports, &out->nports);
+    int r = decode_ports(json_object_get(spec, "ports"), false, a, &out->ports, &out->nports);
     if (r != 0)
         return r;
     if (type != NULL && strcmp(type, "ExternalName") == 0) {
@@ -181,7 +184,7 @@ static int decode_service(const json_t *object, struct arena *a, struct kube_ser
 static size_t decode_endpoint(const json_t *value, struct kube_endpoint *out)
 {
     const json_t *target = json_object_get(value, "targetRef"), *addresses = json_object_get(value, "addresses");
-    const char *target_kind = text_at(target, "kind"), *pod = text_at(target, "name");
+    const char *pod = text_at(target, "name"); // CoreDNS does not ask whether its kind is Pod
     const char *zone = text_at(value, "zone");
     struct kube_endpoint common = {
         .ready = !json_is_false(json_object_get(json_object_get(value, "conditions"), "ready")),
@@ -189,7 +192,7 @@ static size_t decode_endpoint(const json_t *value, struct kube_endpoint *out)
         .pod_name = "",
         .zone = zone != NULL && strlen(zone) <= LABEL_MAX ? zone : "",
     };
-    if (pod != NULL && is_name(pod, NAME_MAX_, true) && (target_kind == NULL || strcmp(target_kind, "Pod") == 0))
+    if (pod != NULL && is_name(pod, NAME_MAX_, true))
         common.pod_name = pod;
     size_t n = 0, i;
     const json_t *address;
@@ -218,7 +221,7 @@ static int decode_slice(const json_t *object, struct arena *a, struct kube_slice
     out->service = label_of(json_object_get(labels, service_label));
     out->endpoints = endpoints;
     out->nendpoints = n;
-    return decode_ports(json_object_get(object, "ports"), a, &out->ports, &out->nports);
+    return decode_ports(json_object_get(object, "ports"), true, a, &out->ports, &out->nports);
 }
 
 static int decode_pod(const json_t *object, struct arena *a, struct kube_pod *out)

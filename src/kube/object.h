@@ -20,7 +20,7 @@ enum kube_protocol { KUBE_TCP, KUBE_UDP, KUBE_SCTP };
 /// A port of a Service (core/v1 ServicePort) or an EndpointSlice (discovery/v1 EndpointPort).
 struct kube_port {
     const char *name; ///< "" when unnamed
-    uint16_t number;
+    uint16_t number; ///< 0: none is given (an EndpointPort that stands for all ports)
     enum kube_protocol protocol;
 };
 
@@ -42,7 +42,7 @@ struct kube_endpoint {
     bool canonical;       ///< the text was in canonical form (an IPv6 address that is not gets no PTR in CoreDNS)
     bool ready;           ///< conditions.ready is true or absent
     const char *hostname; ///< "" when absent
-    const char *pod_name; ///< targetRef.name of a Pod, "" when absent
+    const char *pod_name; ///< targetRef.name, "" when absent
     const char *zone;     ///< "" when absent
 };
 

@@ -191,7 +191,8 @@ static void slices(void **unused)
         0);
     const struct kube_slice *s = &object.slice;
     assert_string_equal(s->service, "web");
-    assert_int_equal(s->nports, 1);
+    assert_int_equal(s->nports, 2);
+    assert_int_equal(s->ports[1].number, 0);
     assert_int_equal(s->nendpoints, 5);
     assert_string_equal(s->endpoints[0].hostname, "web-0");
     assert_string_equal(s->endpoints[0].pod_name, "web-0.x");
@@ -201,7 +202,7 @@ static void slices(void **unused)
     static const bool ready[] = {true, true, false, true, true};
     for (size_t i = 0; i < 5; i++)
         assert_int_equal(s->endpoints[i].ready, ready[i]);
-    assert_string_equal(s->endpoints[3].pod_name, "");
+    assert_string_equal(s->endpoints[3].pod_name, "n1");
     assert_string_equal(s->endpoints[4].hostname, "");
 }
 
