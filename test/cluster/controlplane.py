@@ -61,7 +61,7 @@ def _role(name, slices=True):
     return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
 
 
-def _binding(role, user):
+def role_binding(role, user):
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -137,7 +137,7 @@ class ControlPlane:
         """What a fresh API server needs: roles, and the controllers and nodes that were asked for."""
         for role, user, slices in (("system:coredns", "clusterdns", True), ("test:partial", "partial", False)):
             self.apply_object(_role(role, slices))
-            self.apply_object(_binding(role, user))
+            self.apply_object(role_binding(role, user))
         self.wait_for_object("/api/v1/namespaces/default")
         if self.controllers:
             self._process("kube-controller-manager", self._controller_flags()).start()

@@ -25,6 +25,18 @@ def clusterdns_binary():
     return path
 
 
+def corefile(*options, source="kubeconfig @KUBECONFIG@"):
+    """A Corefile with one kubernetes directive, which gets `source` and `options` as lines."""
+    lines = "".join(f"        {option}\n" for option in (source, *options))
+    return f""". {{
+    errors
+    ready 127.0.0.1:@READY@
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+{lines}    }}
+}}
+"""
+
+
 class DnsServer:
     """A running server; `ready=False` starts it without waiting (a server that is meant not to become ready)."""
 

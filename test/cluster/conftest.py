@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several files here use: one control plane with controllers and nodes, and Corefiles."""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat"))
+
+import servers  # noqa: E402
+from controlplane import ControlPlane  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def plane():
+    """A control plane with controllers and two nodes; every test uses namespaces of its own."""
+    with ControlPlane(controllers=True, nodes=2) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def server(plane):
+    """Our server on that control plane, with `pods verified`."""
+    with servers.clusterdns(servers.corefile("pods verified"), KUBECONFIG=plane.kubeconfig("dns")) as server:
+        yield server
