@@ -102,6 +102,7 @@ test-cluster:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@test/cluster/build
 	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/compat test/cluster
+	@CASES_ON='live coredns' CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases/test_cases.py
 
 ## make lint             include rules, formatting, clang-tidy, banned words, shell and python syntax
 lint:
