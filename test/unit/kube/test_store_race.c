@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// Readers during churn: what they see is always whole. Made for the thread and address sanitizers.
+#include "base/rcu.h"
+#include "kube/index.h"
+#include "kube/store.h"
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define READERS 2
+#define SERVICES 300
+#define EVENTS 15000
+#define ENDPOINTS 20
+
+static struct store *store;
+static atomic_bool stop;
+static atomic_ulong seen[3]; // services, endpoints, addresses that readers found
+
+// cmocka's assertions belong to the test's thread: a reader that sees nonsense ends the process.
+static void expect(bool ok, const char *what)
+{
+    if (!ok) {
+        fprintf(stderr, "a reader saw: %s\n", what);
+        abort();
+    }
+}
+
+static unsigned next(unsigned *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+static void name_of(unsigned service, uint8_t label[64])
+{
+    label[0] = (uint8_t)snprintf((char *)label + 1, 63, "service-%u", service);
+}
+
+// Every address of service n begins with 10.n; its third byte is the same within a slice.
+static struct kube_address address(unsigned service, unsigned version, unsigned i)
+{
+    return (struct kube_address){
+        .len = 4, .bytes = {10 + (uint8_t)(service >> 8), (uint8_t)service, (uint8_t)version, (uint8_t)i}};
+}
+
+static void check_service(const struct index_service *v, unsigned service)
+{
+    uint8_t label[64];
+    struct kube_address ip;
+    struct index_port port;
+    size_t n, ports;
+    name_of(service, label);
+    expect(memcmp(index_service_name(v), label, 1u + label[0]) == 0, "a service of another name");
+    expect(index_service_namespace(v)[0] == 7, "a namespace of another name");
+    expect(index_cluster_ip(v, 0, &ip) && ip.bytes[0] == 172 && ip.bytes[2] == (uint8_t)service, "a wrong address");
+    expect(index_service_port(v, 0, &port) && port.name[0] == 4 && memcmp(port.name + 1, "http", 4) == 0,
+           "a wrong port");
+    for (size_t i = 0; index_slice(v, i, &n, &ports); i++) {
+        struct index_endpoint e, first;
+        expect(n > 0 && ports == 1, "an empty slice");
+        index_slice_endpoint(v, i, 0, &first);
+        for (size_t j = 0; j < n; j++) {
+            index_slice_endpoint(v, i, j, &e);
+            expect(e.address.len == 4 && e.address.bytes[1] == (uint8_t)service, "another service's endpoint");
+            expect(e.address.bytes[2] == first.address.bytes[2], "endpoints of two versions in one slice");
+            expect(e.hostname[0] == 4 && memcmp(e.hostname + 1, "host", 4) == 0, "a wrong hostname");
+            atomic_fetch_add(&seen[1], 1);
+        }
+    }
+    atomic_fetch_add(&seen[0], 1);
+}
+
+static void check_reverse(unsigned service, unsigned version, unsigned i)
+{
+    struct kube_address a = address(service, version, i);
+    struct index_reverse r;
+    uint64_t cursor = 0;
+    uint8_t label[64];
+    name_of(service, label);
+    while (index_by_endpoint_ip(store, &a, &cursor, &r)) {
+        expect(memcmp(r.endpoint.address.bytes, a.bytes, 4) == 0, "an endpoint of another address");
+        expect(memcmp(r.service_label, label, 1u + label[0]) == 0, "an address of another service");
+        atomic_fetch_add(&seen[2], 1);
+    }
+}
+
+static void *reader(void *arg)
+{
+    unsigned seed = *(unsigned *)arg;
+    static const uint8_t ns[] = "\7default";
+    rcu_thread_start();
+    while (!atomic_load(&stop)) {
+        unsigned service = next(&seed) % SERVICES;
+        uint8_t label[64];
+        name_of(service, label);
+        rcu_section_begin();
+        const struct index_service *v = index_service(store, ns, label);
+        if (v != NULL)
+            check_service(v, service);
+        check_reverse(service, next(&seed) % 4, next(&seed) % ENDPOINTS);
+        struct kube_address ip = {.len = 4, .bytes = {172, (uint8_t)(service >> 8), (uint8_t)service, 1}};
+        v = index_by_cluster_ip(store, &ip);
+        if (v != NULL)
+            check_service(v, service);
+        index_pod(store, ns, &ip);
+        index_namespace(store, ns);
+        index_serial(store);
+        rcu_section_end();
+    }
+    rcu_thread_end();
+    return NULL;
+}
+
+static void upsert_service(unsigned i)
+{
+    static const struct kube_port port = {"http", 80, KUBE_TCP};
+    struct kube_address ips[] = {{.len = 4, .bytes = {172, (uint8_t)(i >> 8), (uint8_t)i, 1}},
+                                 {.len = 4, .bytes = {172, (uint8_t)(i >> 8), (uint8_t)i, 2}}};
+    static unsigned toggle;
+    char name[64];
+    snprintf(name, sizeof name, "service-%u", i);
+    struct kube_object o = {.kind = KUBE_SERVICE, .namespace_ = "default", .name = name};
+    o.service =
+        (struct kube_service){.cluster_ips = ips, .ncluster_ips = 1 + ++toggle % 2, .ports = &port, .nports = 1};
+    assert_int_equal(store_upsert(store, &o), 0);
+}
+
+static void upsert_slice(unsigned i, unsigned version, size_t n)
+{
+    static const struct kube_port port = {"http", 8080, KUBE_TCP};
+    struct kube_endpoint e[ENDPOINTS];
+    char service[64], name[64];
+    snprintf(service, sizeof service, "service-%u", i);
+    snprintf(name, sizeof name, "service-%u-%u", i, version % 2);
+    for (unsigned j = 0; j < n; j++)
+        e[j] = (struct kube_endpoint){address(i, version, j), true, true, "host", "", ""};
+    struct kube_object o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = "default", .name = name};
+    o.slice = (struct kube_slice){.service = service, .endpoints = e, .nendpoints = n, .ports = &port, .nports = 1};
+    assert_int_equal(store_upsert(store, &o), 0);
+}
+
+static void upsert_pod(unsigned i, unsigned version)
+{
+    struct kube_address ip = {.len = 4, .bytes = {172, (uint8_t)(i >> 8), (uint8_t)i, (uint8_t)version}};
+    char name[64];
+    snprintf(name, sizeof name, "pod-%u", i);
+    struct kube_object o = {.kind = KUBE_POD, .namespace_ = "default", .name = name};
+    o.pod = (struct kube_pod){.ips = &ip, .nips = 1};
+    assert_int_equal(store_upsert(store, &o), 0);
+}
+
+static void churn(void)
+{
+    unsigned seed = 1;
+    const struct kube_object ns = {.kind = KUBE_NAMESPACE, .namespace_ = "", .name = "default"};
+    for (unsigned i = 0; i < EVENTS; i++) {
+        unsigned service = next(&seed) % SERVICES, what = next(&seed) % 100;
+        if (what < 20)
+            upsert_service(service);
+        else if (what < 80)
+            upsert_slice(service, next(&seed) % 4, next(&seed) % ENDPOINTS);
+        else if (what < 90)
+            upsert_pod(service, next(&seed) % 4);
+        else if (what == 90)
+            assert_int_equal(store_upsert(store, &ns), 0);
+        else if (what == 91)
+            store_delete(store, &ns);
+        else if (i % 1000 == 999) { // everything goes: tables shrink
+            enum kube_kind kind = (enum kube_kind)(next(&seed) % KUBE_KINDS);
+            store_relist_begin(store, kind);
+            store_relist_end(store, kind);
+        }
+        if (i % 50 == 0)
+            store_commit(store);
+    }
+}
+
+static void readers_during_churn(void **state)
+{
+    (void)state;
+    pthread_t threads[READERS];
+    unsigned seeds[READERS];
+    store = store_new(&(struct store_options){.endpoints = true, .pods = true});
+    store_set_synced(store);
+    for (unsigned i = 0; i < READERS; i++) {
+        seeds[i] = 100 + i;
+        assert_int_equal(pthread_create(&threads[i], NULL, reader, &seeds[i]), 0);
+    }
+    churn();
+    atomic_store(&stop, true);
+    for (unsigned i = 0; i < READERS; i++)
+        pthread_join(threads[i], NULL);
+    store_free(store);
+    for (int i = 0; i < 3; i++)
+        assert_true(atomic_load(&seen[i]) > 0); // readers did run beside the writer
+}
+
+int main(void)
+{
+    rcu_thread_start();
+    const struct CMUnitTest tests[] = {cmocka_unit_test(readers_during_churn)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
