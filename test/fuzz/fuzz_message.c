@@ -11,6 +11,7 @@
 
 static struct record rr[3][RECORDS];
 static struct records sections[3];
+static uint8_t owners[3][RECORDS][NAME_MAX_WIRE];
 static uint8_t rdata[3][RECORDS][RDATA];
 static uint8_t out[MESSAGE_MAX + 1];
 
@@ -25,10 +26,18 @@ static const struct shape shapes[] = {
     {RR_PTR, 0, 1, 0}, {14, 0, 2, 0},       {RR_DNAME, 0, 1, 0},
 };
 
-/// A suffix of the question's name, in either case.
-static const uint8_t *suffix(const struct message *m, unsigned choice)
+/// A name of the question's labels, so that names share suffixes and labels stand before others than in the question:
+/// bit 0 is the case, bits 1 to 4 choose a suffix, bits 5 to 7 a label to go before it. Returns its length.
+static size_t make_name(const struct message *m, unsigned choice, uint8_t *name)
 {
-    return name_skip(choice & 1 ? m->qname : m->qname_asked, (choice >> 1) % (m->qname_labels + 1U));
+    const uint8_t *question = choice & 1 ? m->qname : m->qname_asked;
+    const uint8_t *suffix = name_skip(question, (choice >> 1 & 15) % (m->qname_labels + 1U));
+    const uint8_t *label = name_skip(question, choice >> 5 & 7);
+    int length = (choice >> 5 & 7) == 0 ? -1 : name_prepend_label(label + 1, *label, suffix, name);
+    if (length > 0)
+        return (size_t)length;
+    memcpy(name, suffix, name_length(suffix));
+    return name_length(suffix);
 }
 
 /// One record by three bytes of the recipe; `raw`, the rest of the packet, is its rdata when that is to be any bytes.
@@ -47,13 +56,15 @@ static void add_record(const struct message *m, struct reader *r)
         memcpy(p, r->base + r->pos, n);
     } else {
         for (unsigned i = 0; i < s->names; i++) {
-            const uint8_t *name = suffix(m, size >> (4 * i));
-            memcpy(p + n, name, name_length(name));
-            n += name_length(name);
+            n += make_name(m, size * (i + 1), p + n);
         }
         n += s->rest;
     }
-    set->rr[set->n++] = (struct record){suffix(m, owner), p, owner << 8 | size, s->type, CLASS_IN, (uint16_t)n};
+    // The question's own name as it is in most replies: by its pointer.
+    uint8_t *name = owners[section][set->n];
+    make_name(m, owner, name);
+    set->rr[set->n++] =
+        (struct record){owner == 0 ? m->qname_asked : name, p, owner << 8 | size, s->type, CLASS_IN, (uint16_t)n};
 }
 
 /// The rdata at `r`, `length` bytes, says what the record said: the same bytes, or the same with its names compressed.
