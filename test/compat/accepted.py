@@ -23,7 +23,7 @@ def _apex_ns_case(case, left, right):
 
 
 def _no_answer(case, left, right):
-    return left.result == "no answer" and not case.silent and right.rcode in ("NOERROR", "NXDOMAIN")
+    return case.group.startswith("reverse") and left.result == "no answer" and right.rcode in ("NOERROR", "NXDOMAIN")
 
 
 def _option_not_read(case, left, right):
