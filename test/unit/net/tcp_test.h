@@ -49,6 +49,7 @@ static inline long play(void *arg, struct tcp_connection *connection, const uint
         return 0;
     case 'A':
         tcp_abort(connection);
+        assert_int_equal(packet[0], 'A'); // still there
         return 0;
     case 'X':
         return -1;

@@ -38,8 +38,8 @@ static size_t answer(void *arg, struct udp_listener *listener, const struct udp_
     }
     if (s->late)
         return 0;
-    if (s->wrong_every > 0 && s->calls % s->wrong_every == 0)
-        return NET_UDP_MAX; // 28 bytes more than an IPv4 datagram can take
+    if (s->wrong_every > 0 && s->calls % s->wrong_every == 1)
+        return 65508; // one byte more than an IPv4 datagram can take
     memcpy(out, packet, size);
     if (s->answer_size == 0)
         return size;
@@ -305,7 +305,7 @@ static void one_that_cannot_be_sent_does_not_harm_others(void **state)
         ask(fd, &server, &i, sizeof(i));
     for (unsigned i = 1; i <= 60; i++) {
         unsigned number;
-        if (i % 5 == 0)
+        if (i % 5 == 1)
             continue;
         assert_int_equal(reply_at(s, fd, &number, sizeof(number), &from), sizeof(number));
         assert_int_equal(number, i);
