@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "corefile/corefile.h"
+#include "corefile/fault.h"
 #include "corefile/list.h"
-#include "corefile/message.h"
 #include <ctype.h>
 
 int config_errorf(struct config *c, const struct token *at, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    int result = message_vat(c->error, c->plugin, at, fmt, args);
+    int result = fault_vat(c->error, c->plugin, at, fmt, args);
     va_end(args);
     return result;
 }
@@ -22,7 +22,7 @@ int config_plain_errorf(struct config *c, const struct token *at, const char *fm
 {
     va_list args;
     va_start(args, fmt);
-    int result = message_vplain(c->error, c->plugin, at, fmt, args);
+    int result = fault_vplain(c->error, c->plugin, at, fmt, args);
     va_end(args);
     return result;
 }

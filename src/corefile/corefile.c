@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "corefile/corefile.h"
 #include "corefile/build.h"
+#include "corefile/fault.h"
 #include "corefile/files.h"
 #include "corefile/keys.h"
-#include "corefile/message.h"
 #include "corefile/parser.h"
 #include <clusterdns/log.h>
 #include <errno.h>
@@ -63,7 +63,7 @@ static int build_block(struct stream *s, const struct parsed_block *parsed, size
         if (result != 0)
             return result;
         if (*total + keys.n > COREFILE_MAX_KEYS)
-            return message_at(s->error, NULL, &parsed->keys[i], "more than %d zones", COREFILE_MAX_KEYS);
+            return fault_at(s->error, NULL, &parsed->keys[i], "more than %d zones", COREFILE_MAX_KEYS);
     }
     *total += keys.n;
     *out = (struct corefile_block){
@@ -84,12 +84,12 @@ int corefile_build(struct arena *a, const char *name, const char *text, size_t l
     *out = (struct corefile){.nblocks = parsed.n};
     out->blocks = arena_calloc(a, parsed.n, sizeof *out->blocks);
     if (out->blocks == NULL)
-        return message_memory(error);
+        return fault_memory(error);
     size_t keys = 0;
     for (size_t i = 0; result == 0 && i < parsed.n; i++)
         result = build_block(&s, (const struct parsed_block *)parsed.items + i, &keys, &out->blocks[i]);
     if (result == 0 && hash_blocks(out) != 0)
-        return message_memory(error);
+        return fault_memory(error);
     return result;
 }
 
@@ -114,8 +114,8 @@ int corefile_parse_file(struct arena *a, const char *path, corefile_known known,
     size_t len;
     if (files_read(path, false, COREFILE_MAX_FILE, &text, &len) != 0) {
         int number = errno;
-        return message_plain(error, NULL, NULL, "%s %s: %s", number == EISDIR ? "read" : "open", path,
-                             files_reason(number));
+        return fault_plain(error, NULL, NULL, "%s %s: %s", number == EISDIR ? "read" : "open", path,
+                           files_reason(number));
     }
     int result = corefile_parse_text(a, path, text, len, known, arg, out, error);
     free(text);

@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// A Corefile as a tree. The grammar is CoreDNS 1.15.0's (Caddy v1); docs/corefile.md says where it is stricter.
-/// Main thread; no knowledge of plugins.
+/// A Corefile as a tree. Main thread; no knowledge of plugins.
+///
+/// The grammar is that of CoreDNS 1.15.0 (Caddy v1), as are the texts of errors; test/cases/corefile shows it by
+/// example and says where CoreDNS differs. These differences are meant:
+///   - Errors here: a '}' that closes nothing; a '{' that begins a line, but for a server block's; words behind the '}'
+///     of a directive's block; a snippet without a body; a NUL byte; a key with unix://. CoreDNS takes these for zones,
+///     further directives, or nothing at all.
+///   - A '}' at the end of a line inside of a directive closes the block; for some plugins of CoreDNS it is an
+///   argument.
+///   - An import that is the first thing in a snippet is followed inside of a directive's block, too.
+///   - What comes from the environment is a plain word even if it is "{" or "}". A variable that refers to itself is an
+///     error, as is every other thing that has no end; everything is bounded.
 #include <clusterdns/arena.h>
 #include <clusterdns/config.h>
 

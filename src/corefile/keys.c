@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "corefile/keys.h"
-#include "corefile/message.h"
+#include "corefile/fault.h"
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <limits.h>
 #include <stdio.h>
 
 #define MAX_ZONE_TEXT 255 ///< characters, as CoreDNS counts
@@ -57,23 +56,20 @@ static size_t escape_length(const char *s)
 /// final dot may be missing, in which case *open is set.
 static bool is_domain_name(const char *text, bool *open)
 {
-    size_t total = 1, label = 0;
-    *open = true;
-    if (strcmp(text, ".") == 0) {
-        *open = false;
+    *open = false;
+    if (strcmp(text, ".") == 0)
         return true;
-    }
+    size_t total = 1, label = 0; // in wire format, the root's byte included
     for (const char *s = text; *s != '\0'; s += *s == '\\' ? escape_length(s) : 1) {
-        *open = *s != '.';
-        if (!*open && label == 0)
+        bool dot = *s == '.';
+        if ((dot && label == 0) || (*s == '\\' && escape_length(s) == 1))
             return false;
-        if (*s == '\\' && escape_length(s) == 1)
-            return false;
-        label = *open ? label + 1 : 0;
+        label = dot ? 0 : label + 1;
         if (++total > 255 || label > 63)
             return false;
     }
-    return total + *open <= 255 && total > 1;
+    *open = label > 0;
+    return total > 1 && total + *open <= 255;
 }
 
 /// Appends the zone in lower case and with a final dot.
@@ -204,7 +200,7 @@ int corefile_zones(struct arena *a, const char *text, const char *const **zones,
 static void warn_scheme(const struct token *token, void (*warn)(const char *text))
 {
     char text[CONFIG_ERROR_MAX];
-    message_plain(text, NULL, token, "Unknown scheme in '%s': it is taken as part of the zone's name", token->text);
+    fault_plain(text, NULL, token, "Unknown scheme in '%s': it is taken as part of the zone's name", token->text);
     warn(text);
 }
 
@@ -217,20 +213,20 @@ int keys_read(struct arena *a, const struct token *token, void (*warn)(const cha
     if (text == token->text && strstr(text, "://") != NULL)
         warn_scheme(token, warn);
     if (strcmp(key.scheme, "unix") == 0)
-        return message_plain(error, NULL, token, "nothing can be served on unix://: %s", token->text);
+        return fault_plain(error, NULL, token, "nothing can be served on unix://: %s", token->text);
     int result = read_zone_text(a, text, &zone, &why);
     if (result == CDNS_EINVAL && why != NULL)
-        return message_plain(error, NULL, token, "error inspecting server blocks: %s", why);
+        return fault_plain(error, NULL, token, "error inspecting server blocks: %s", why);
     if (result != 0)
-        return message_memory(error);
+        return fault_memory(error);
     if (zone.port < 0 || zone.port > UINT16_MAX)
-        return message_plain(error, NULL, token, "address %lld: invalid port", (long long)zone.port);
+        return fault_plain(error, NULL, token, "address %lld: invalid port", (long long)zone.port);
     key.port = (uint16_t)zone.port;
     key.has_port = zone.has_port;
     for (size_t i = 0; i < zone.zones.n; i++) {
         key.zone = ((const char **)zone.zones.items)[i];
         if (list_add(keys, a, &key, sizeof key) != 0)
-            return message_memory(error);
+            return fault_memory(error);
     }
     return 0;
 }

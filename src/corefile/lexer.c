@@ -2,8 +2,8 @@
 #include "corefile/lexer.h"
 #include "base/reader.h"
 #include "corefile/corefile.h"
+#include "corefile/fault.h"
 #include "corefile/list.h"
-#include "corefile/message.h"
 
 struct lexer {
     struct reader in;
@@ -102,7 +102,7 @@ static int nul_error(const char *file, const char *text, const char *nul, char *
     struct token at = {.text = "", .file = file, .line = 1};
     for (const char *p = text; p < nul; p++)
         at.line += *p == '\n';
-    return message_at(error, NULL, &at, "NUL byte found: a Corefile is UTF-8 text");
+    return fault_at(error, NULL, &at, "NUL byte found: a Corefile is UTF-8 text");
 }
 
 int lex(struct arena *a, const char *file, const void *text, size_t len, size_t max, struct words *out, char *error)
@@ -113,7 +113,7 @@ int lex(struct arena *a, const char *file, const void *text, size_t len, size_t 
     // One byte after each word pays for its NUL: white space, a closing quote, or the end of the text.
     struct lexer l = {.in = reader_init(text, len), .file = file, .line = 1, .out = arena_alloc(a, len + 1)};
     if (l.out == NULL)
-        return message_memory(error);
+        return fault_memory(error);
     skip_byte_order_mark(&l.in);
     struct list words = {0};
     uint32_t last_end = 0, end = 0;
@@ -123,9 +123,9 @@ int lex(struct arena *a, const char *file, const void *text, size_t len, size_t 
         w.starts_line = w.token.line > last_end;
         last_end = end;
         if (words.n == max)
-            return message_at(error, NULL, &w.token, "more than %d tokens, imports included", COREFILE_MAX_TOKENS);
+            return fault_at(error, NULL, &w.token, "more than %d tokens, imports included", COREFILE_MAX_TOKENS);
         if (list_add(&words, a, &w, sizeof w) != 0)
-            return message_memory(error);
+            return fault_memory(error);
         w.token.text = l.out;
     }
     *out = (struct words){words.items, words.n};

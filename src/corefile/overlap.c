@@ -2,7 +2,7 @@
 /// \file
 /// Keys that cannot be served side by side.
 #include "corefile/corefile.h"
-#include "corefile/message.h"
+#include "corefile/fault.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +61,9 @@ static int conflict_error(const struct listener *l, const struct listener *other
     char text[MAX_LISTENER_TEXT], other_text[MAX_LISTENER_TEXT];
     listener_text(l, text);
     if (strcmp(other->address, l->address) == 0)
-        return message_plain(error, NULL, l->key->token, "cannot serve %s - it is already defined", text);
-    return message_plain(error, NULL, l->key->token, "cannot serve %s - zone overlap listener capacity with %s", text,
-                         listener_text(other, other_text));
+        return fault_plain(error, NULL, l->key->token, "cannot serve %s - it is already defined", text);
+    return fault_plain(error, NULL, l->key->token, "cannot serve %s - zone overlap listener capacity with %s", text,
+                       listener_text(other, other_text));
 }
 
 /// Reports the conflict that comes first in the file.
@@ -103,7 +103,7 @@ int corefile_check_keys(const struct corefile *c, uint16_t default_port, char *e
         n += c->blocks[i].nkeys * (c->blocks[i].nlisten > 0 ? c->blocks[i].nlisten : 1);
     struct listener *listeners = calloc(n + 1, sizeof *listeners);
     if (listeners == NULL)
-        return message_memory(error);
+        return fault_memory(error);
     n = 0;
     for (size_t i = 0; i < c->nblocks; i++)
         n = add_listeners(&c->blocks[i], default_port, listeners, n);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "corefile/parser.h"
-#include "corefile/message.h"
+#include "corefile/fault.h"
 #include <stdio.h>
 
 struct parser {
@@ -17,7 +17,7 @@ static void advance(struct parser *p)
 
 static int append(struct parser *p, struct list *l, const void *item, size_t size)
 {
-    return list_add(l, p->s->arena, item, size) == 0 ? 0 : message_memory(p->s->error);
+    return list_add(l, p->s->arena, item, size) == 0 ? 0 : fault_memory(p->s->error);
 }
 
 /// Uses the present word as a token.
@@ -152,7 +152,7 @@ static int read_closing_brace(struct parser *p)
         return 0;
     }
     int result = stream_text(p->s, &last.text);
-    return result != 0 ? result : message_syntax(p->s->error, &last, "}");
+    return result != 0 ? result : fault_syntax(p->s->error, &last, "}");
 }
 
 /// The directives of a server block. Its braces may be missing: then it goes to the end of the text.
@@ -180,7 +180,7 @@ static int read_key(struct parser *p, const char *text, struct list *keys, bool 
         struct token key = p->s->word->token;
         key.text = arena_strndup(p->s->arena, text, *comma ? len - 1 : len);
         if (key.text == NULL)
-            return message_memory(p->s->error);
+            return fault_memory(p->s->error);
         int result = append(p, keys, &key, sizeof key);
         if (result != 0)
             return result;
@@ -227,7 +227,7 @@ static int snippet_name(struct parser *p, const struct list *keys, const char **
     if (len < 2 || key[0] != '(' || key[len - 1] != ')')
         return 0;
     *name = arena_strndup(p->s->arena, key + 1, len - 2);
-    return *name != NULL ? 0 : message_memory(p->s->error);
+    return *name != NULL ? 0 : fault_memory(p->s->error);
 }
 
 static int read_snippet(struct parser *p, const char *name)

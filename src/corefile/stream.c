@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "corefile/stream.h"
 #include "corefile/environment.h"
+#include "corefile/fault.h"
 #include "corefile/files.h"
-#include "corefile/message.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_SNIPPETS 10000
+
+static const char FILE_KIND[] = "file", SNIPPET_KIND[] = "snippet";
 
 struct snippet {
     const char *name;
@@ -17,18 +19,18 @@ struct snippet {
 /// Words that are being read: those of a file or of a snippet.
 struct frame {
     struct words words;
-    size_t next;                   ///< index of the next word
-    const struct snippet *snippet; ///< NULL: a file
-    const char *name;              ///< the file's absolute path, or the snippet's name
-    const struct frame *importer;  ///< where the import stands; NULL for the first file
-    struct frame *below;           ///< goes on when this one is at its end
+    size_t next;                  ///< index of the next word
+    const char *kind;             ///< FILE_KIND or SNIPPET_KIND
+    const char *name;             ///< the file's absolute path, or the snippet's name
+    const struct frame *importer; ///< where the import stands; NULL for the first file
+    struct frame *below;          ///< goes on when this one is at its end
 };
 
 int stream_fail(struct stream *s, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    int result = message_vat(s->error, NULL, &s->word->token, fmt, args);
+    int result = fault_vat(s->error, NULL, &s->word->token, fmt, args);
     va_end(args);
     return result;
 }
@@ -56,7 +58,7 @@ int stream_text(struct stream *s, const char **text)
     int result = environment_expand(s->arena, s->word->token.text, text);
     if (result == CDNS_ELIMIT)
         return stream_fail(s, "environment references grow beyond %d bytes or never end", ENVIRONMENT_MAX_TEXT);
-    return result != 0 ? message_memory(s->error) : 0;
+    return result != 0 ? fault_memory(s->error) : 0;
 }
 
 bool stream_is(const struct stream *s, const char *text)
@@ -65,12 +67,12 @@ bool stream_is(const struct stream *s, const char *text)
 }
 
 /// Puts words before all that is left to read; the import that brings them, if any, is the one at the present word.
-static int push(struct stream *s, struct words words, const struct snippet *snippet, const char *name)
+static int push(struct stream *s, struct words words, const char *kind, const char *name)
 {
     struct frame *f = arena_alloc(s->arena, sizeof *f);
     if (f == NULL)
-        return message_memory(s->error);
-    *f = (struct frame){words, .snippet = snippet, .name = name, .importer = s->from, .below = s->top};
+        return fault_memory(s->error);
+    *f = (struct frame){words, .kind = kind, .name = name, .importer = s->from, .below = s->top};
     s->top = f;
     return 0;
 }
@@ -80,23 +82,22 @@ int stream_start(struct stream *s, const char *name, const void *text, size_t le
     const char *path = files_resolve(s->arena, NULL, name);
     const char *file = arena_strndup(s->arena, name, strlen(name));
     if (path == NULL || file == NULL)
-        return message_memory(s->error);
+        return fault_memory(s->error);
     struct words words;
     int result = lex(s->arena, file, text, len, COREFILE_MAX_TOKENS, &words, s->error);
     if (result != 0)
         return result;
     s->tokens = words.n;
     s->bytes = len;
-    return push(s, words, NULL, path);
+    return push(s, words, FILE_KIND, path);
 }
 
-/// Refuses imports without an end: would reading `snippet`, or the file `name`, now happen inside of itself?
-static int check_depth(struct stream *s, const struct snippet *snippet, const char *name)
+/// Refuses imports without an end: would reading this snippet or file now happen inside of itself?
+static int check_depth(struct stream *s, const char *kind, const char *name)
 {
-    const char *kind = snippet != NULL ? "snippet" : "file";
     int depth = 0;
     for (const struct frame *f = s->from; f != NULL; f = f->importer, depth++) {
-        if (f->snippet == snippet && strcmp(f->name, name) == 0)
+        if (f->kind == kind && strcmp(f->name, name) == 0)
             return stream_fail(s, "maximum %s import depth (%d) exceeded: '%s' imports itself", kind,
                                COREFILE_MAX_IMPORTS, name);
     }
@@ -119,13 +120,13 @@ static const struct snippet *find_snippet(const struct stream *s, const char *na
 
 static int import_snippet(struct stream *s, const struct snippet *snippet)
 {
-    int result = check_depth(s, snippet, snippet->name);
+    int result = check_depth(s, SNIPPET_KIND, snippet->name);
     if (result != 0)
         return result;
     s->tokens += snippet->words.n;
     if (s->tokens > COREFILE_MAX_TOKENS)
         return stream_fail(s, "more than %d tokens, imports included", COREFILE_MAX_TOKENS);
-    return push(s, snippet->words, snippet, snippet->name);
+    return push(s, snippet->words, SNIPPET_KIND, snippet->name);
 }
 
 /// Reads a file's words for an import.
@@ -153,14 +154,14 @@ static int read_words(struct stream *s, const char *path, struct words *words)
 static int import_files(struct stream *s, const char *const *paths, size_t n)
 {
     struct words *words = arena_calloc(s->arena, n, sizeof *words);
-    int result = words != NULL ? 0 : message_memory(s->error);
+    int result = words != NULL ? 0 : fault_memory(s->error);
     for (size_t i = 0; result == 0 && i < n; i++) {
-        result = check_depth(s, NULL, paths[i]);
+        result = check_depth(s, FILE_KIND, paths[i]);
         if (result == 0)
             result = read_words(s, paths[i], &words[i]);
     }
     for (size_t i = n; result == 0 && i-- > 0;)
-        result = push(s, words[i], NULL, paths[i]);
+        result = push(s, words[i], FILE_KIND, paths[i]);
     return result;
 }
 
@@ -184,13 +185,13 @@ static int import_pattern(struct stream *s, const char *pattern)
 {
     const char *full = files_resolve(s->arena, s->word->token.file, pattern);
     if (full == NULL)
-        return message_memory(s->error);
+        return fault_memory(s->error);
     if (count(full, '*') > 1 || count(full, '?') > 1 || (strchr(full, '[') != NULL && strchr(full, ']') != NULL))
         return stream_fail(s, "Glob pattern may only contain one wildcard (*), but has others: %s", full);
     struct list paths = {0};
     int result = s->options->no_files ? 0 : files_match(s->arena, full, &paths);
     if (result == CDNS_ENOMEM)
-        return message_memory(s->error);
+        return fault_memory(s->error);
     if (result == CDNS_ELIMIT)
         return stream_fail(s, "import of %s: more than %d files match", pattern, COREFILE_MAX_MATCHES);
     if (result != 0)
@@ -224,7 +225,7 @@ static int keep_word(struct stream *s, struct list *body)
 {
     struct word w = *s->word;
     w.starts_line = s->new_line;
-    return list_add(body, s->arena, &w, sizeof w) == 0 ? 0 : message_memory(s->error);
+    return list_add(body, s->arena, &w, sizeof w) == 0 ? 0 : fault_memory(s->error);
 }
 
 /// A body that imports its own snippet is refused where it ends, used or not.
@@ -248,13 +249,13 @@ int stream_snippet(struct stream *s, const char *name)
     if (find_snippet(s, name) != NULL)
         return stream_fail(s, "redeclaration of previously declared snippet %s", name);
     if (!stream_is(s, "{"))
-        return message_syntax(s->error, &s->word->token, "{");
+        return fault_syntax(s->error, &s->word->token, "{");
     if (s->snippets.n == MAX_SNIPPETS)
         return stream_fail(s, "more than %d snippets", MAX_SNIPPETS);
     struct list body = {0};
     for (int depth = 1; depth > 0;) {
         if (!stream_next(s))
-            return message_syntax(s->error, &s->word->token, "}");
+            return fault_syntax(s->error, &s->word->token, "}");
         if (stream_is(s, "{"))
             depth++;
         if (stream_is(s, "}"))
@@ -264,5 +265,5 @@ int stream_snippet(struct stream *s, const char *name)
             return result;
     }
     struct snippet snippet = {.name = name, .words = {body.items, body.n}};
-    return list_add(&s->snippets, s->arena, &snippet, sizeof snippet) == 0 ? 0 : message_memory(s->error);
+    return list_add(&s->snippets, s->arena, &snippet, sizeof snippet) == 0 ? 0 : fault_memory(s->error);
 }

@@ -19,6 +19,7 @@ import corpus  # noqa: E402
 HANGS_SECONDS = 1.5
 START_SECONDS = 20
 SELF_IMPORT_SECONDS = 60
+PLAYED = [case for case in corpus.cases() if case.fields.get("coredns") != "not asked"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def run(program, case, directory, seconds):
             process.kill()
 
 
-@pytest.mark.parametrize("case", corpus.cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", PLAYED, ids=lambda case: case.name)
 def test_coredns(case, coredns, tmp_path):
     directory = os.path.realpath(tmp_path)
     case.write(directory)

@@ -10,7 +10,7 @@ Fields of a case:
     tree        what is read, as test/unit/corefile/dump.h shows it
     error       or the text of the error
     warn        warnings, besides
-    coredns     where CoreDNS 1.15.0 does not say the same: "ok", "hangs", or the text of its error
+    coredns     where CoreDNS 1.15.0 does not say the same: "ok", "hangs", or the text of its error; or "not asked"
     why         the reason of that
     parse_only  true: valid for the parser, but not a configuration that every server can start with
 

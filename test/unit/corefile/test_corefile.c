@@ -86,6 +86,16 @@ static void test_imports_are_bounded(void **state)
                  "Corefile:8 - Error during parsing: more than 1000000 tokens, imports included");
 }
 
+static void test_cycles_are_found_while_snippets_are_declared(void **state)
+{
+    (void)state;
+    expect_error(
+        strdup("(a) {\n(1) {\n}\n(2) {\n}\n(3) {\n}\n(4) {\n}\nimport b\n}\n"
+               "(b) {\nimport a\n}\n"
+               "import a\n"),
+        "Corefile:13 - Error during parsing: maximum snippet import depth (10000) exceeded: 'a' imports itself");
+}
+
 static void test_nesting_is_bounded(void **state)
 {
     (void)state;
@@ -214,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens_are_bounded),
         cmocka_unit_test(test_imports_are_bounded),
+        cmocka_unit_test(test_cycles_are_found_while_snippets_are_declared),
         cmocka_unit_test(test_nesting_is_bounded),
         cmocka_unit_test(test_zones_are_bounded),
         cmocka_unit_test(test_snippets_are_bounded),

@@ -35,7 +35,11 @@ static void add_warning(const char *text)
 static bool is_coredns_directive(void *arg, const char *name)
 {
     (void)arg;
-    static const char *const names[] = {"errors", "log", "whoami", "forward"};
+#define PLUGIN(id) #id,
+#define PLANNED(id) #id,
+    static const char *const names[] = {
+#include "plugins/order.h"
+    };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0)
             return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "corefile/message.h"
+#include "corefile/fault.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static void begin(char *error, const char *plugin)
         put(error, "plugin/%s: ", plugin);
 }
 
-int message_vat(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args)
+int fault_vat(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args)
 {
     begin(error, plugin);
     put(error, "%s:%u - Error during parsing: ", at->file, at->line);
@@ -33,16 +33,16 @@ int message_vat(char *error, const char *plugin, const struct token *at, const c
     return CDNS_ECONFIG;
 }
 
-int message_at(char *error, const char *plugin, const struct token *at, const char *fmt, ...)
+int fault_at(char *error, const char *plugin, const struct token *at, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    int result = message_vat(error, plugin, at, fmt, args);
+    int result = fault_vat(error, plugin, at, fmt, args);
     va_end(args);
     return result;
 }
 
-int message_vplain(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args)
+int fault_vplain(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args)
 {
     begin(error, plugin);
     vput(error, fmt, args);
@@ -51,23 +51,23 @@ int message_vplain(char *error, const char *plugin, const struct token *at, cons
     return CDNS_ECONFIG;
 }
 
-int message_plain(char *error, const char *plugin, const struct token *at, const char *fmt, ...)
+int fault_plain(char *error, const char *plugin, const struct token *at, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    int result = message_vplain(error, plugin, at, fmt, args);
+    int result = fault_vplain(error, plugin, at, fmt, args);
     va_end(args);
     return result;
 }
 
-int message_syntax(char *error, const struct token *at, const char *expected)
+int fault_syntax(char *error, const struct token *at, const char *expected)
 {
     begin(error, NULL);
     put(error, "%s:%u - Syntax error: Unexpected token '%s', expecting '%s'", at->file, at->line, at->text, expected);
     return CDNS_ECONFIG;
 }
 
-int message_memory(char *error)
+int fault_memory(char *error)
 {
-    return message_plain(error, NULL, NULL, "the configuration needs more memory than there is");
+    return fault_plain(error, NULL, NULL, "the configuration needs more memory than there is");
 }

@@ -6,13 +6,13 @@
 #include <stdarg.h>
 
 /// "FILE:LINE - Error during parsing: TEXT", after "plugin/NAME: " if `plugin` is given. Returns CDNS_ECONFIG.
-int message_at(char *error, const char *plugin, const struct token *at, const char *fmt, ...) CDNS_PRINTF(4, 5);
-int message_vat(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args);
+int fault_at(char *error, const char *plugin, const struct token *at, const char *fmt, ...) CDNS_PRINTF(4, 5);
+int fault_vat(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args);
 /// "TEXT (FILE:LINE)", after "plugin/NAME: " if `plugin` is given; without the place if `at` is NULL. Returns
 /// CDNS_ECONFIG.
-int message_plain(char *error, const char *plugin, const struct token *at, const char *fmt, ...) CDNS_PRINTF(4, 5);
-int message_vplain(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args);
+int fault_plain(char *error, const char *plugin, const struct token *at, const char *fmt, ...) CDNS_PRINTF(4, 5);
+int fault_vplain(char *error, const char *plugin, const struct token *at, const char *fmt, va_list args);
 /// "FILE:LINE - Syntax error: Unexpected token 'x', expecting 'y'" for the token `at`. Returns CDNS_ECONFIG.
-int message_syntax(char *error, const struct token *at, const char *expected);
+int fault_syntax(char *error, const struct token *at, const char *expected);
 /// For memory that is used up: says so in `error`. Returns CDNS_ECONFIG.
-int message_memory(char *error);
+int fault_memory(char *error);
