@@ -37,6 +37,19 @@ static inline union sockaddr_any ip6(const char *text, uint16_t port)
     return address;
 }
 
+/// Does this machine have IPv6 at all? Says so if not.
+static inline bool have_ip6(void)
+{
+    union sockaddr_any address = ip6("::1", 0), bound;
+    int fd = socket_open(&address, SOCK_DGRAM, &bound);
+    if (fd < 0) {
+        print_message("IPv6 is not tested: no ::1 on this machine: %s\n", strerror(errno));
+        return false;
+    }
+    socket_close(fd);
+    return true;
+}
+
 static inline uint64_t test_now_ms(void)
 {
     return uv_hrtime() / 1000000;

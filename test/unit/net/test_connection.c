@@ -5,7 +5,8 @@ static void one_question_one_answer(void **state)
 {
     (void)state;
     const char *const binds[] = {"127.0.0.1", "0.0.0.0", "::1", "::"};
-    for (size_t i = 0; i < sizeof(binds) / sizeof(binds[0]); i++) {
+    size_t count = have_ip6() ? 4 : 2;
+    for (size_t i = 0; i < count; i++) {
         struct script *s = open_script(binds[i], &tcp_limits_default);
         int fd = client_to(s);
         put_message(s, fd, "question");
