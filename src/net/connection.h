@@ -6,7 +6,6 @@
 /// tcp.c opens and ends connections and watches the clock; connection.c moves their bytes. Times are the loop's
 /// milliseconds (uv_now).
 #include "net/loop.h"
-#include <limits.h>
 
 enum connection_state {
     CONNECTION_OPEN,      ///< reads questions
