@@ -43,6 +43,7 @@ struct reflector {
     char *token;                    ///< of the list's next page; NULL: the first one
     bool anew, unpaged;             ///< of the list under way: newest state; in one page
     unsigned failures;
+    bool troubled; ///< a trouble was reported and is not over
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -81,11 +82,20 @@ static void apply(struct reflector *r, const json_t *object, bool deleted, bool 
         feed_upsert(r->feed, &decoded, initial);
 }
 
+/// The trouble that was reported last, if any, is over.
+static void recovered(struct reflector *r)
+{
+    if (r->troubled)
+        feed_log(r->feed, KEY(r, 4), LOG_LEVEL_INFO, "%s: the API server answers again", r->resource->plural);
+    r->troubled = false;
+    feed_trouble(r->feed, r->kind, "");
+}
+
 /// All objects of the kind are in the store now, and it is in the state `r->version`.
 static void synced(struct reflector *r)
 {
     feed_relist_end(r->feed, r->kind);
-    feed_trouble(r->feed, r->kind, "");
+    recovered(r);
     r->anew = r->unpaged = false;
 }
 
@@ -195,7 +205,7 @@ static void on_answer(void *arg)
     struct reflector *r = arg;
     r->heard = clock_monotonic_ns();
     if (r->phase == PHASE_WATCH)
-        feed_trouble(r->feed, r->kind, "");
+        recovered(r);
 }
 
 static int on_data(void *arg, const char *data, size_t len)
@@ -227,34 +237,44 @@ static void wait_for(struct reflector *r, enum step step, uint64_t ms)
     uv_timer_start(&r->timer, on_wait_over, ms, 0);
 }
 
+/// What a person needs to know about a refused request.
+static void describe_status(const struct reflector *r, const struct api_status *s, char *text, size_t size)
+{
+    const char *what = r->resource->plural;
+    const char *message = s->message[0] != '\0' ? s->message : s->reason[0] != '\0' ? s->reason : "no reason given";
+    if (s->code == 403)
+        snprintf(text, size,
+                 "%s: 403 Forbidden: %s; this server's role needs the verbs list and watch for resource \"%s\" of API "
+                 "group \"%s\"",
+                 what, message, what, r->resource->group);
+    else if (s->code == 401)
+        snprintf(text, size,
+                 "%s: 401 Unauthorized: %s; the token or client certificate is not, or no longer, accepted; it is read "
+                 "again for each attempt",
+                 what, message);
+    else if (s->code >= 300 && s->code < 400)
+        snprintf(text, size, "%s: HTTP status %d; redirects are not followed", what, s->code);
+    else
+        snprintf(text, size, "%s: HTTP status %d: %s", what, s->code, message);
+}
+
 /// Logs why a request failed and keeps it as the kind's trouble.
 static void report(struct reflector *r, const struct ending *e, const struct client_result *result)
 {
     char text[FEED_TROUBLE_MAX];
-    const char *what = r->resource->plural;
-    int key = KEY(r, 100 + e->status.code);
-    if (e->status.code == 403)
-        snprintf(
-            text, sizeof text,
-            "%s: 403 Forbidden: %s; the role of this server needs the verbs list and watch for resource \"%s\" of API "
-            "group \"%s\"",
-            what, e->status.message, what, r->resource->group);
-    else if (e->status.code == 401)
-        snprintf(text, sizeof text,
-                 "%s: 401 Unauthorized: %s; the token or client certificate is not (or no longer) "
-                 "accepted and is read again for each attempt",
-                 what, e->status.message);
-    else if (e->status.code != 0)
-        snprintf(text, sizeof text, "%s: %d %s: %s", what, e->status.code, e->status.reason, e->status.message);
-    else if (e->corrupt)
-        snprintf(text, sizeof text, "%s: what the API server sends cannot be understood: %s", what,
+    int key = KEY(r, 1000 + e->status.code);
+    if (e->status.code != 0) {
+        describe_status(r, &e->status, text, sizeof text);
+    } else if (e->corrupt) {
+        snprintf(text, sizeof text, "%s: what the API server sends cannot be understood: %s", r->resource->plural,
                  error_text(result->error));
-    else if (result->cause != 0) {
+    } else if (result->cause != 0) {
         snprintf(text, sizeof text, "the API server cannot be reached: %s", result->reason);
         key = -100 - result->cause; // the same for all kinds: one line is enough
     } else {
-        snprintf(text, sizeof text, "%s: no data from the API server for too long", what);
+        snprintf(text, sizeof text, "%s: no data from the API server for too long", r->resource->plural);
     }
+    r->troubled = true;
     feed_trouble(r->feed, r->kind, text);
     feed_log(r->feed, key, LOG_LEVEL_ERROR, "Failed to watch: %s", text);
 }
@@ -279,7 +299,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     r->failures = plan.good ? 0 : r->failures + 1;
     if (!plan.quiet)
         report(r, &e, result);
-    wait_for(r, plan.step, plan.wait_ms);
+    wait_for(r, plan.step, plan.wait_ms / r->timing.hurry);
 }
 
 static void on_done(void *arg, const struct client_result *result)
@@ -364,7 +384,7 @@ static void begin(struct reflector *r)
     if (path == NULL || (list && r->splitter == NULL) ||
         client_get(r->client, path, r->fresh, &handler, &r->transfer) != 0) {
         stop_request(r);
-        wait_for(r, r->step, PLAN_BACKOFF_LAST_MS);
+        wait_for(r, r->step, PLAN_BACKOFF_LAST_MS / r->timing.hurry);
     } else {
         r->fresh = false;
         uv_timer_start(&r->timer, on_watch_over, r->timing.silence_ms, 0);

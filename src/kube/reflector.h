@@ -14,9 +14,11 @@ struct reflector_timing {
     unsigned silence_ms;    ///< no byte of a list, or no answer at all, for so long: it is tried again
     unsigned bookmark_ms;   ///< the same of a watch on which bookmarks have come (about one a minute)
     unsigned overtime_ms;   ///< how much longer than agreed a watch without bookmarks may last
+    unsigned hurry;         ///< the plan's waits are divided by this
 };
 #define REFLECTOR_TIMING                                                                                               \
-    ((struct reflector_timing){.watch_seconds = 300, .silence_ms = 60000, .bookmark_ms = 150000, .overtime_ms = 30000})
+    ((struct reflector_timing){                                                                                        \
+        .watch_seconds = 300, .silence_ms = 60000, .bookmark_ms = 150000, .overtime_ms = 30000, .hurry = 1})
 
 #define REFLECTOR_LINE_MAX (16u << 20) ///< bytes of one event, or of one object of a list
 

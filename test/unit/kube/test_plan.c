@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// What follows an ending, and how long after it.
+#include "kube/plan.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define LONG_LIVED .lived_ms = 60000
+
+static void steps(void **unused)
+{
+    (void)unused;
+    static const struct {
+        struct ending ending;
+        enum step step;
+        bool waits, quiet;
+    } cases[] = {
+        // Streams that end in good order, or are cut.
+        {{.phase = PHASE_WATCH, LONG_LIVED}, STEP_WATCH, false, true},
+        {{.phase = PHASE_WATCH}, STEP_WATCH, true, true},
+        {{.phase = PHASE_WATCH, .failed = true, LONG_LIVED}, STEP_WATCH, false, true},
+        {{.phase = PHASE_WATCH, .failed = true}, STEP_WATCH, true, false},
+        {{.phase = PHASE_WATCH, .failed = true, .refused = true}, STEP_WATCH, true, false},
+        {{.phase = PHASE_WATCHLIST}, STEP_LIST, true, true},
+        {{.phase = PHASE_WATCHLIST, .failed = true}, STEP_SYNC, true, false},
+        {{.phase = PHASE_LIST, .failed = true, .next_page = true}, STEP_SYNC, true, false},
+        // Broken data.
+        {{.phase = PHASE_WATCH, .corrupt = true, LONG_LIVED}, STEP_SYNC, true, false},
+        {{.phase = PHASE_LIST, .corrupt = true}, STEP_SYNC, true, false},
+        // Too old, too new.
+        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, LONG_LIVED}, STEP_SYNC, false, true},
+        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}}, STEP_SYNC, true, true},
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 410, .expired = true}, .has_version = true},
+         STEP_SYNC_ANEW,
+         false,
+         true},
+        {{.phase = PHASE_LIST, .status = {.code = 504, .too_large = true, .retry_after = 9}, .has_version = true},
+         STEP_SYNC_ANEW,
+         false,
+         true},
+        {{.phase = PHASE_LIST, .status = {.code = 410, .expired = true}}, STEP_SYNC_ANEW, true, false},
+        {{.phase = PHASE_LIST, .status = {.code = 410, .expired = true}, .next_page = true, .has_version = true},
+         STEP_LIST_ANEW,
+         false,
+         true},
+        // Not understood.
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 422}}, STEP_LIST, false, true},
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 400}}, STEP_LIST, false, true},
+        {{.phase = PHASE_LIST, .status = {.code = 404}}, STEP_SYNC, true, false},
+        {{.phase = PHASE_WATCH, .status = {.code = 400}}, STEP_SYNC, true, false},
+        // Refused.
+        {{.phase = PHASE_WATCH, .status = {.code = 401}, .failures = 50}, STEP_WATCH, true, false},
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 403}}, STEP_SYNC, true, false},
+        {{.phase = PHASE_WATCH, .status = {.code = 429}}, STEP_WATCH, true, false},
+        {{.phase = PHASE_WATCH, .status = {.code = 500}}, STEP_WATCH, true, false},
+        {{.phase = PHASE_WATCH, .status = {.code = 500}, .failures = PLAN_WATCH_FAILURES}, STEP_SYNC, true, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plan p = plan_next(&cases[i].ending, 0);
+        if (p.step != cases[i].step || (p.wait_ms > 0) != cases[i].waits || p.quiet != cases[i].quiet)
+            fail_msg("case %zu: step %d, wait %lu, quiet %d", i, (int)p.step, (unsigned long)p.wait_ms, p.quiet);
+    }
+}
+
+static uint64_t wait_of(struct ending e, unsigned failures, uint32_t random)
+{
+    e.failures = failures;
+    return plan_next(&e, random).wait_ms;
+}
+
+static void waits(void **unused)
+{
+    (void)unused;
+    const struct ending cut = {.phase = PHASE_LIST, .failed = true};
+    assert_int_equal(wait_of(cut, 0, 0), 800);
+    assert_int_equal(wait_of(cut, 0, UINT32_MAX), 1599);
+    assert_int_equal(wait_of(cut, 1, 0), 1600);
+    assert_int_equal(wait_of(cut, 3, 0), 6400);
+    assert_int_equal(wait_of(cut, 9, 0), 15000);
+    assert_int_equal(wait_of(cut, UINT32_MAX, UINT32_MAX), 29999);
+    const struct ending refused = {.phase = PHASE_WATCH, .failed = true, .refused = true};
+    assert_int_equal(wait_of(refused, 100, 0), 2500);
+    assert_int_equal(wait_of(refused, 100, UINT32_MAX), 4999);
+    const struct ending busy = {.phase = PHASE_WATCH, .status = {.code = 429, .retry_after = 7}};
+    assert_int_equal(wait_of(busy, 0, 5), 7000);
+    assert_int_equal(wait_of(busy, PLAN_RETRY_AFTER_TIMES, 0), 15000);
+    const struct ending long_busy = {.phase = PHASE_LIST, .status = {.code = 503, .retry_after = 86400}};
+    assert_int_equal(wait_of(long_busy, 0, 0), 30000);
+}
+
+static void good_endings(void **unused)
+{
+    (void)unused;
+    const struct ending good = {.phase = PHASE_WATCH, .failed = true, LONG_LIVED}, bad = {.phase = PHASE_WATCH};
+    assert_true(plan_next(&good, 0).good);
+    assert_false(plan_next(&bad, 0).good);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps),
+        cmocka_unit_test(waits),
+        cmocka_unit_test(good_endings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

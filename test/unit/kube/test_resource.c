@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The requests as they are written.
+#include "kube/resource.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void expect(char *path, const char *text)
+{
+    assert_non_null(path);
+    assert_string_equal(path, text);
+    free(path);
+}
+
+#define PODS "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed%2Cstatus.phase%21%3DUnknown"
+
+static void paths(void **unused)
+{
+    (void)unused;
+    const struct resource *services = &resources[KUBE_SERVICE], *pods = &resources[KUBE_POD];
+    expect(resource_watchlist_path(services, "", 300),
+           "/api/v1/services?allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&sendInitialEvents=true&"
+           "timeoutSeconds=300&watch=true");
+    expect(resource_watchlist_path(pods, "17", 300),
+           "/api/v1/pods?allowWatchBookmarks=true&" PODS "&resourceVersion=17&resourceVersionMatch=NotOlderThan&"
+           "sendInitialEvents=true&timeoutSeconds=300&watch=true");
+    expect(resource_watch_path(services, "a&b", 5),
+           "/api/v1/services?allowWatchBookmarks=true&resourceVersion=a%26b&timeoutSeconds=5&watch=true");
+    expect(resource_list_path(services, "", NULL, 0), "/api/v1/services");
+    expect(resource_list_path(services, "0", NULL, 500), "/api/v1/services?limit=500&resourceVersion=0");
+    expect(resource_list_path(services, "9", "x=", 500), "/api/v1/services?continue=x%3D&limit=500");
+    expect(resource_list_path(pods, "9", NULL, 0), "/api/v1/pods?resourceVersion=9&" PODS);
+    expect(resource_list_path(&resources[KUBE_ENDPOINTSLICE], "9", NULL, 0),
+           "/apis/discovery.k8s.io/v1/endpointslices?resourceVersion=9");
+    expect(resource_list_path(&resources[KUBE_NAMESPACE], "", NULL, 500), "/api/v1/namespaces?limit=500");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(paths)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
