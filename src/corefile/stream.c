@@ -154,7 +154,9 @@ static int read_words(struct stream *s, const char *path, struct words *words)
 static int import_files(struct stream *s, const char *const *paths, size_t n)
 {
     struct words *words = arena_calloc(s->arena, n, sizeof *words);
-    int result = words != NULL ? 0 : fault_memory(s->error);
+    if (words == NULL)
+        return fault_memory(s->error);
+    int result = 0;
     for (size_t i = 0; result == 0 && i < n; i++) {
         result = check_depth(s, FILE_KIND, paths[i]);
         if (result == 0)

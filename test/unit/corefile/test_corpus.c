@@ -3,9 +3,9 @@
 /// Plays test/cases/corefile/*.yaml: each Corefile gives the tree, or the error, and the warnings that the case names.
 #include "corefile/build.h"
 #include "corefile/dump.h"
+#include "corefile/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,12 +95,6 @@ static void write_file(const char *path, const yaml_node_t *content)
     free(text);
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type;
-    return at->level > 0 ? remove(path) : 0;
-}
-
 /// Calls fn(name, value) for each pair of the optional mapping `name`.
 static void each_pair(yaml_document_t *doc, const yaml_node_t *test, const char *name,
                       void (*fn)(const char *key, const yaml_node_t *value))
@@ -179,7 +173,7 @@ static bool play(yaml_document_t *doc, const yaml_node_t *test)
     bool same = check(doc, test, &o);
     free(o.text);
     each_pair(doc, test, "env", unset_variable);
-    assert_int_equal(nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(scratch_empty(directory), 0);
     return same;
 }
 

@@ -8,32 +8,41 @@
 
 static char error[CONFIG_ERROR_MAX];
 
-/// Reads `text`, has block `i` listen on `addresses[i]` (NULL: everywhere), and checks.
-static int check(const char *text, const char *const *const *addresses, const size_t *naddresses)
+/// Addresses that a block is bound to.
+struct bound {
+    const char *const *addresses;
+    size_t n;
+};
+
+static const char *const addresses[] = {"127.0.0.1", "::1", "127.0.0.2"};
+static const struct bound everywhere, one = {addresses, 1}, two = {addresses, 2}, other = {addresses + 2, 1};
+
+/// Reads the two blocks of `text`, binds them and checks.
+static int check(const char *text, struct bound first, struct bound second)
 {
     struct arena *a = arena_new(0);
-    struct corefile c;
+    struct corefile c = {0};
     error[0] = '\0';
     assert_int_equal(corefile_parse_text(a, "Corefile", text, strlen(text), NULL, NULL, &c, error), 0);
-    for (size_t i = 0; addresses != NULL && i < c.nblocks; i++) {
-        c.blocks[i].listen = addresses[i];
-        c.blocks[i].nlisten = naddresses[i];
-    }
+    assert_int_equal(c.nblocks, 2);
+    c.blocks[0].listen = first.addresses;
+    c.blocks[0].nlisten = first.n;
+    c.blocks[1].listen = second.addresses;
+    c.blocks[1].nlisten = second.n;
     int result = corefile_check_keys(&c, 1053, error);
     arena_free(a);
     return result;
 }
 
-static const char *const one[] = {"127.0.0.1"}, *const two[] = {"127.0.0.2"}, *const both[] = {"127.0.0.1", "::1"};
-
 static void test_default_ports_are_compared(void **state)
 {
     (void)state;
-    assert_int_equal(check(". {\n}\n.:1053 {\n}\n", NULL, NULL), CDNS_ECONFIG);
+    assert_int_equal(check(". {\n}\n.:1053 {\n}\n", everywhere, everywhere), CDNS_ECONFIG);
     assert_string_equal(error, "cannot serve dns://.:1053 - it is already defined (Corefile:3)");
-    assert_int_equal(check("tls://. {\n}\ntls://.:853 {\n}\n", NULL, NULL), CDNS_ECONFIG);
+    assert_int_equal(check("tls://. {\n}\ntls://.:853 {\n}\n", everywhere, everywhere), CDNS_ECONFIG);
     assert_string_equal(error, "cannot serve tls://.:853 - it is already defined (Corefile:3)");
-    assert_int_equal(check(". {\n}\n.:53 tls://. https://. https3://. grpc://. quic://. {\n}\n", NULL, NULL), 0);
+    assert_int_equal(
+        check(". {\n}\n.:53 tls://. https://. https3://. grpc://. quic://. {\n}\n", everywhere, everywhere), 0);
 }
 
 static void test_ports_of_schemes(void **state)
@@ -56,15 +65,14 @@ static void test_ports_of_schemes(void **state)
 static void test_other_addresses_stand_side_by_side(void **state)
 {
     (void)state;
-    assert_int_equal(check(". {\n}\n. {\n}\n", (const char *const *const[]){one, two}, (const size_t[]){1, 1}), 0);
-    assert_int_equal(check(". {\n}\nx {\n}\n", (const char *const *const[]){one, NULL}, (const size_t[]){1, 0}), 0);
+    assert_int_equal(check(". {\n}\n. {\n}\n", one, other), 0);
+    assert_int_equal(check(". {\n}\nx {\n}\n", one, everywhere), 0);
 }
 
 static void test_the_same_address_twice(void **state)
 {
     (void)state;
-    assert_int_equal(check(". {\n}\n. {\n}\n", (const char *const *const[]){one, both}, (const size_t[]){1, 2}),
-                     CDNS_ECONFIG);
+    assert_int_equal(check(". {\n}\n. {\n}\n", one, two), CDNS_ECONFIG);
     assert_string_equal(error, "cannot serve dns://.:1053 on 127.0.0.1 - it is already defined (Corefile:3)");
 }
 
@@ -72,17 +80,14 @@ static void test_the_same_address_twice(void **state)
 static void test_the_wildcard_overlaps_with_every_address(void **state)
 {
     (void)state;
-    assert_int_equal(check(". {\n}\n. {\n}\n", (const char *const *const[]){one, NULL}, (const size_t[]){1, 0}),
-                     CDNS_ECONFIG);
+    assert_int_equal(check(". {\n}\n. {\n}\n", one, everywhere), CDNS_ECONFIG);
     assert_string_equal(error, "cannot serve dns://.:1053 - zone overlap listener capacity with "
                                "dns://.:1053 on 127.0.0.1 (Corefile:3)");
-    assert_int_equal(check(". {\n}\n. {\n}\n", (const char *const *const[]){NULL, two}, (const size_t[]){0, 1}),
-                     CDNS_ECONFIG);
+    assert_int_equal(check(". {\n}\n. {\n}\n", everywhere, other), CDNS_ECONFIG);
     assert_string_equal(error, "cannot serve dns://.:1053 on 127.0.0.2 - zone overlap listener capacity with "
                                "dns://.:1053 (Corefile:3)");
     // Of several addresses the last one is named.
-    assert_int_equal(check(". {\n}\n. {\n}\n", (const char *const *const[]){both, NULL}, (const size_t[]){2, 0}),
-                     CDNS_ECONFIG);
+    assert_int_equal(check(". {\n}\n. {\n}\n", two, everywhere), CDNS_ECONFIG);
     assert_string_equal(error, "cannot serve dns://.:1053 - zone overlap listener capacity with "
                                "dns://.:1053 on ::1 (Corefile:3)");
 }
