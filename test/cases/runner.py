@@ -23,6 +23,7 @@ import yaml
 import asking
 from processes import Process, Timeout, free_port, wait_for
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 START_SECONDS = 30  # generous: sanitizer builds on a busy machine
 STEP_SECONDS = 10
 STARTUP_LINES = 40  # of the server's log, shown with a failure
@@ -311,7 +312,7 @@ class Player:
         self.case, self.program, self.peer = case, program, peer
         self.folder = tempfile.mkdtemp(prefix="clusterdns-case-")
         self.cluster = Live(plane) if plane else Folder(self._path("cluster"))
-        self.values = {"DIR": self.folder, "COREFILE": self._path("Corefile"), "CLUSTER": self.cluster.directive()}
+        self.values = {"ROOT": ROOT, "DIR": self.folder, "COREFILE": self._path("Corefile"), "CLUSTER": self.cluster.directive()}
         for name in dict.fromkeys(re.findall(r"@((?:PORT|HTTP)\w*)@", case.text)):
             self.values[name] = str(free_port())
         self.values.setdefault("PORT", str(free_port()))
