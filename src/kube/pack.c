@@ -9,9 +9,10 @@ struct blob {
     label_ref previous;
 };
 
+// Of a label of `len` bytes; none has none.
 static size_t label_units(size_t len)
 {
-    return (1 + len + 1) / 2;
+    return len == 0 ? 0 : (1 + len + 1) / 2;
 }
 
 // Bytes of a label's text; 0 when it cannot be one: empty, too long, or bytes that no label of Kubernetes has. Pod

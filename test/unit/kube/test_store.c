@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rules of the store that random events (test_store_model.c) do not reach: names, bounds, marks, the serial.
+#include "base/clock.h"
+#include "base/rcu.h"
+#include "kube/index.h"
+#include "kube/store.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const uint8_t default_label[] = "\7default", web_label[] = "\3web";
+
+static struct store *new_store(void)
+{
+    struct store *s = store_new(&(struct store_options){.endpoints = true, .pods = true, .pod_names = true});
+    assert_non_null(s);
+    return s;
+}
+
+static struct kube_object object(enum kube_kind kind, const char *name)
+{
+    return (struct kube_object){
+        .kind = kind, .namespace_ = kind == KUBE_NAMESPACE ? "" : "default", .name = name, .resource_version = ""};
+}
+
+static size_t changes(const struct store *s)
+{
+    struct store_stats st;
+    store_stats(s, &st);
+    return st.changes;
+}
+
+static const struct index_service *find_web(struct store *s)
+{
+    return index_service(s, default_label, web_label);
+}
+
+static void names_that_dns_cannot_have(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",
+                                      "a.b",
+                                      "UPPER",
+                                      "a b",
+                                      "under_score",
+                                      "\xc3\xa4",
+                                      "0123456789012345678901234567890123456789012345678901234567890123"};
+    struct store *s = new_store();
+    char longest[255];
+    memset(longest, 'x', 254);
+    longest[254] = 0;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct kube_object o = object(KUBE_NAMESPACE, bad[i]);
+        assert_int_equal(store_upsert(s, &o), CDNS_EINVAL);
+        store_delete(s, &o);
+        o = object(KUBE_SERVICE, bad[i]);
+        assert_int_equal(store_upsert(s, &o), CDNS_EINVAL);
+        store_delete(s, &o);
+        o = object(KUBE_SERVICE, "web");
+        o.namespace_ = bad[i];
+        assert_int_equal(store_upsert(s, &o), CDNS_EINVAL);
+        store_delete(s, &o);
+    }
+    for (int kind = KUBE_ENDPOINTSLICE; kind <= KUBE_POD; kind++) {
+        struct kube_object o = object((enum kube_kind)kind, longest);
+        assert_int_equal(store_upsert(s, &o), CDNS_EINVAL);
+        store_delete(s, &o);
+    }
+    assert_int_equal(changes(s), 0);
+    struct kube_object o = object(KUBE_NAMESPACE, bad[6] + 1); // 63 bytes
+    assert_int_equal(store_upsert(s, &o), 0);
+    store_free(s);
+}
+
+// A slice of `n` endpoints of the service web.
+static struct kube_endpoint *make_slice(struct kube_object *o, size_t n)
+{
+    struct kube_endpoint *e = calloc(n, sizeof *e);
+    for (size_t i = 0; i < n; i++)
+        e[i] = (struct kube_endpoint){
+            .address = {.len = 4, .bytes = {10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}},
+            .canonical = true,
+            .ready = true,
+            .hostname = "",
+            .pod_name = "",
+            .zone = "",
+        };
+    *o = object(KUBE_ENDPOINTSLICE, "web-1");
+    o->slice = (struct kube_slice){.service = "web", .endpoints = e, .nendpoints = n};
+    return e;
+}
+
+static void slices_larger_than_any(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    struct store_stats st;
+    struct kube_object service = object(KUBE_SERVICE, "web"), o;
+    struct kube_endpoint *e = make_slice(&o, 70000);
+    assert_int_equal(store_upsert(s, &service), 0);
+    assert_int_equal(store_upsert(s, &o), 0);
+    store_stats(s, &st);
+    assert_int_equal(st.endpoints, 65535);
+    uint64_t cursor = 0;
+    struct index_reverse r;
+    assert_true(index_by_endpoint_ip(s, &e[65534].address, &cursor, &r));
+    cursor = 0;
+    assert_false(index_by_endpoint_ip(s, &e[65535].address, &cursor, &r));
+
+    // Text runs out before addresses do: what fits is kept whole.
+    static char names[4000][64];
+    for (size_t i = 0; i < 4000; i++) {
+        memset(names[i], 'h', 63);
+        memcpy(names[i], &(char[]){(char)('a' + i / 100 % 10), (char)('a' + i / 10 % 10), (char)('a' + i % 10)}, 3);
+        e[i].hostname = names[i];
+    }
+    o.slice.nendpoints = 4000;
+    assert_int_equal(store_upsert(s, &o), 0);
+    store_commit(s);
+    size_t n, ports;
+    const struct index_service *v = find_web(s);
+    assert_true(index_slice(v, 0, &n, &ports));
+    assert_true(n >= 2000 && n < 4000);
+    struct index_endpoint last;
+    index_slice_endpoint(v, 0, n - 1, &last);
+    assert_int_equal(last.hostname[0], 63);
+    assert_memory_equal(last.hostname + 1, names[n - 1], 63);
+    free(e);
+    store_free(s);
+}
+
+static void more_ports_than_any(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    static struct kube_port ports[1100];
+    static char names[1100][80];
+    for (int i = 0; i < 1100; i++) {
+        snprintf(names[i], sizeof names[i], "port-%04d-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", i);
+        ports[i] = (struct kube_port){names[i], (uint16_t)(i + 1), KUBE_UDP};
+    }
+    struct kube_object o = object(KUBE_SERVICE, "web");
+    o.service = (struct kube_service){.type = KUBE_EXTERNALNAME, .external_name = "a.example", .ports = ports};
+    o.service.nports = 1100;
+    assert_int_equal(store_upsert(s, &o), 0);
+    struct index_port p;
+    const struct index_service *v = find_web(s);
+    assert_false(index_service_port(v, 1000, &p));
+    assert_true(index_service_port(v, 999, &p));
+    assert_int_equal(p.number, 1000);
+    assert_memory_equal(p.name + 1, names[999], p.name[0]);
+    assert_string_equal(index_external_name(v), "a.example");
+    store_free(s);
+}
+
+static void serial_is_the_last_change(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    struct kube_object o = object(KUBE_SERVICE, "web");
+    clock_set_for_test(1, 1000 * INT64_C(1000000000));
+    assert_int_equal(store_upsert(s, &o), 0);
+    assert_int_equal(index_serial(s), 0);
+    assert_false(index_synced(s));
+    store_set_synced(s);
+    assert_true(index_synced(s));
+    assert_int_equal(index_serial(s), 1000);
+    clock_set_for_test(1, 2000 * INT64_C(1000000000));
+    o.resource_version = "another";
+    assert_int_equal(store_upsert(s, &o), 0);
+    assert_int_equal(index_serial(s), 1000);
+    store_delete(s, &o);
+    assert_int_equal(index_serial(s), 2000);
+    clock_set_for_test(0, 0);
+    store_free(s);
+}
+
+static void pods_that_end(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    struct kube_address ip = {.len = 4, .bytes = {10, 0, 0, 1}};
+    struct kube_object o = object(KUBE_POD, "p");
+    o.pod = (struct kube_pod){.ips = &ip, .nips = 1, .deleting = true};
+    assert_int_equal(store_upsert(s, &o), 0);
+    assert_false(index_pod(s, default_label, &ip)); // ending when it was first seen
+    o.pod.deleting = false;
+    assert_int_equal(store_upsert(s, &o), 0);
+    assert_true(index_pod(s, default_label, &ip));
+    o.pod.deleting = true;
+    store_relist_begin(s, KUBE_POD);
+    assert_int_equal(store_upsert(s, &o), 0);
+    store_relist_end(s, KUBE_POD);
+    assert_true(index_pod(s, default_label, &ip)); // until it is gone
+    o.pod.deleting = false;
+    o.pod.terminated = true;
+    assert_int_equal(store_upsert(s, &o), 0);
+    assert_false(index_pod(s, default_label, &ip));
+    store_free(s);
+}
+
+static void kinds_that_are_not_kept(void **state)
+{
+    (void)state;
+    struct store *s = store_new(&(struct store_options){0});
+    struct kube_object o;
+    struct kube_address ip = {.len = 4, .bytes = {10, 0, 0, 1}};
+    struct kube_endpoint *e = make_slice(&o, 1);
+    assert_int_equal(store_upsert(s, &o), 0);
+    o = object(KUBE_POD, "p");
+    o.pod = (struct kube_pod){.ips = &ip, .nips = 1};
+    assert_int_equal(store_upsert(s, &o), 0);
+    assert_int_equal(changes(s), 0);
+    free(e);
+    store_free(s);
+}
+
+static void names_in_any_case(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    struct kube_object service = object(KUBE_SERVICE, "web"), o;
+    struct kube_endpoint *e = make_slice(&o, 3);
+    e[0].hostname = "MiXeD";
+    e[0].pod_name = "Pod.With.Dots";
+    e[1].hostname = "no.label";
+    e[1].pod_name = "0123456789012345678901234567890123456789012345678901234567890123"; // too long for one
+    e[2].hostname = "\xc3\xa4";
+    assert_int_equal(store_upsert(s, &service), 0);
+    assert_int_equal(store_upsert(s, &o), 0);
+    struct index_endpoint out;
+    index_slice_endpoint(find_web(s), 0, 0, &out);
+    assert_memory_equal(out.hostname, "\5mixed", 6);
+    assert_memory_equal(out.pod_name, "\15pod.with.dots", 14);
+    for (size_t i = 1; i < 3; i++) {
+        index_slice_endpoint(find_web(s), 0, i, &out);
+        assert_int_equal(out.hostname[0] + out.pod_name[0], 0);
+    }
+    free(e);
+    store_free(s);
+}
+
+int main(void)
+{
+    rcu_thread_start();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_that_dns_cannot_have),
+        cmocka_unit_test(slices_larger_than_any),
+        cmocka_unit_test(more_ports_than_any),
+        cmocka_unit_test(serial_is_the_last_change),
+        cmocka_unit_test(pods_that_end),
+        cmocka_unit_test(kinds_that_are_not_kept),
+        cmocka_unit_test(names_in_any_case),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rcu_thread_end();
+    return failed;
+}
