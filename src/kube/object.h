@@ -20,7 +20,7 @@ enum kube_protocol { KUBE_TCP, KUBE_UDP, KUBE_SCTP };
 /// A port of a Service (core/v1 ServicePort) or an EndpointSlice (discovery/v1 EndpointPort).
 struct kube_port {
     const char *name; ///< "" when unnamed
-    uint16_t number; ///< 0: none is given (an EndpointPort that stands for all ports)
+    uint16_t number;  ///< 0: none is given (an EndpointPort that stands for all ports)
     enum kube_protocol protocol;
 };
 
