@@ -140,23 +140,22 @@ static bool route(struct exchange *x)
         q->reply.rcode = RCODE_BADVERS;
         return false;
     }
-    const struct route *ds_route = NULL;
-    const struct block *ds_block = NULL;
-    for (const struct route *r = route_find(x->listen, q->qname, q->qname_labels); r != NULL;
-         r = route_next(x->listen, r)) {
+    const struct route *found = NULL;
+    const struct block *block = NULL;
+    // A DS record belongs to the parent's zone, if that is served here too (RFC 4035 §3.1.4.1); as in CoreDNS that is
+    // the shortest one but the root.
+    for (const struct route *r = route_find(x->listen, q->qname, q->qname_labels);
+         r != NULL && (block == NULL || (q->qtype == RR_DS && r->zone[0] != 0)); r = route_next(x->listen, r)) {
         const struct block *b = route_block(r, q);
         if (b == NULL)
             continue;
-        ds_route = r;
-        ds_block = b;
-        // A DS record belongs to the parent's zone, if that is served here too (RFC 4035 §3.1.4.1).
-        if (q->qtype != RR_DS)
-            break;
+        found = r;
+        block = b;
     }
-    if (ds_block == NULL || ds_block->ninstances == 0)
+    if (block == NULL || block->ninstances == 0)
         return false;
     q->reply.rcode = RCODE_NOERROR;
-    chain_enter(x, ds_route, ds_block, 0);
+    chain_enter(x, found, block, 0);
     return true;
 }
 
