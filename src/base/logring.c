@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,18 +18,24 @@
 #define GATHER_NS 1000000        ///< how long the first of several lines waits, so that they share a write
 #define NANOSECONDS 1000000000UL ///< in a second
 
-static struct {
-    pthread_mutex_t lock;
+/// The queue of one log_start(). Everything in it needs `lock`, but for the queued bytes, which only the thread reads.
+struct ring {
     pthread_cond_t filled;  ///< the thread sleeps on it while the ring is empty
     pthread_cond_t drained; ///< log_stop() sleeps on it
-    char *data;             ///< RING bytes; bytes tail … head are queued (modulo RING)
-    size_t head, tail;      ///< ever put in, ever written out
+    size_t head, tail;      ///< bytes ever put in, ever written out; tail … head are queued (modulo RING)
     uint64_t unreported;    ///< lines dropped since the last notice
     pthread_t thread;
     int fd;
-    bool running, stopping, asleep;
-    bool lost; ///< the output was blocked when the thread was stopped: nothing more is written to it
-} ring = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDOUT_FILENO};
+    bool asleep;    ///< the thread waits for `filled`
+    bool stopping;  ///< it shall end when nothing is queued
+    bool abandoned; ///< it shall end at once and free the ring: log_stop() did not wait for it
+    char data[RING];
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ring *ring; ///< NULL while no thread runs: lines go out directly
+static int direct_fd = STDOUT_FILENO;
+static bool blocked; ///< the output was blocked when the thread was given up: nothing more is written to it
 
 static enum log_format line_format;
 static uint64_t dropped;
@@ -74,191 +81,211 @@ static void write_direct(int fd, const char *line, size_t len)
 }
 
 /// Copies into the ring; the caller has checked the room and holds the lock.
-static void copy_in(const char *bytes, size_t len)
+static void copy_in(struct ring *r, const char *bytes, size_t len)
 {
-    size_t at = ring.head % RING;
+    size_t at = r->head % RING;
     size_t first = len < RING - at ? len : RING - at;
-    memcpy(ring.data + at, bytes, first);
-    memcpy(ring.data, bytes + first, len - first);
-    ring.head += len;
+    memcpy(r->data + at, bytes, first);
+    memcpy(r->data, bytes + first, len - first);
+    r->head += len;
 }
 
 /// Queues a line if there is room for it and for the notice that is due where lines were dropped; needs the lock.
-static bool enqueue(const char *line, size_t len)
+static bool enqueue(struct ring *r, const char *line, size_t len)
 {
     char notice[LOG_LINE_MAX];
     size_t due = 0;
-    if (ring.unreported > 0) {
+    if (r->unreported > 0) {
         char text[80];
         int n = snprintf(text, sizeof text, "%llu log lines were dropped: the output was blocked",
-                         (unsigned long long)ring.unreported);
+                         (unsigned long long)r->unreported);
         due = log_line(&(struct log_entry){.level = LOG_LEVEL_WARNING, .text = text, .len = (size_t)n}, notice);
     }
-    if (due + len > RING - (ring.head - ring.tail))
+    if (due + len > RING - (r->head - r->tail))
         return false;
-    copy_in(notice, due);
-    copy_in(line, len);
-    ring.unreported = 0;
+    copy_in(r, notice, due);
+    copy_in(r, line, len);
+    r->unreported = 0;
     return true;
 }
 
 void logring_put(const char *line, size_t len)
 {
-    pthread_mutex_lock(&ring.lock);
-    if (!ring.running) {
-        int fd = ring.lost ? -1 : ring.fd;
-        pthread_mutex_unlock(&ring.lock);
+    pthread_mutex_lock(&lock);
+    struct ring *r = ring;
+    if (r == NULL) {
+        int fd = blocked ? -1 : direct_fd;
+        pthread_mutex_unlock(&lock);
         if (fd >= 0)
             write_direct(fd, line, len);
         else
             count_dropped(1);
         return;
     }
-    if (!enqueue(line, len)) {
-        ring.unreported++;
+    if (!enqueue(r, line, len)) {
+        r->unreported++;
         count_dropped(1);
     }
     // A busy thread looks again before it sleeps, so most lines cost no system call.
-    if (ring.asleep) {
-        ring.asleep = false;
-        pthread_cond_signal(&ring.filled);
+    if (r->asleep) {
+        r->asleep = false;
+        pthread_cond_signal(&r->filled);
     }
-    pthread_mutex_unlock(&ring.lock);
+    pthread_mutex_unlock(&lock);
 }
 
-static uint64_t count_lines(size_t from, size_t to)
+static uint64_t count_lines(const struct ring *r, size_t from, size_t to)
 {
     uint64_t lines = 0;
     for (; from < to; from++)
-        lines += ring.data[from % RING] == '\n';
+        lines += r->data[from % RING] == '\n';
     return lines;
 }
 
-/// Writes bytes tail … head without the lock (producers write elsewhere); only here the thread may be cancelled.
-/// Returns how far the tail moves; an output that is broken loses the whole piece.
-static size_t write_out(size_t tail, size_t head)
+/// Writes bytes tail … head without the lock (producers write elsewhere). Returns how many were written; -1 when the
+/// output is broken.
+static ssize_t write_out(const struct ring *r, size_t tail, size_t head)
 {
     size_t at = tail % RING, len = head - tail;
     size_t first = len < RING - at ? len : RING - at;
-    struct iovec parts[2] = {{ring.data + at, first}, {ring.data, len - first}};
-    int old;
-    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
-    ssize_t n;
-    do {
-        n = writev(ring.fd, parts, len > first ? 2 : 1);
-    } while (n < 0 && wait_writable(ring.fd));
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-    if (n >= 0)
-        return (size_t)n;
-    count_dropped(count_lines(tail, head));
-    return len;
+    struct iovec parts[2] = {{(void *)(r->data + at), first}, {(void *)r->data, len - first}};
+    ssize_t n = writev(r->fd, parts, len > first ? 2 : 1);
+    return n < 0 && wait_writable(r->fd) ? 0 : n;
 }
 
 /// Sleeps until there is something to write; needs the lock. False: the thread shall end.
-static bool wait_for_lines(void)
+static bool wait_for_lines(struct ring *r)
 {
-    while (ring.head == ring.tail) {
-        if (ring.unreported > 0) {
-            enqueue("", 0);
+    while (r->head == r->tail && !r->abandoned) {
+        if (r->unreported > 0) {
+            enqueue(r, "", 0);
             return true;
         }
-        pthread_cond_broadcast(&ring.drained);
-        if (ring.stopping)
+        pthread_cond_broadcast(&r->drained);
+        if (r->stopping)
             return false;
-        ring.asleep = true;
-        while (ring.asleep)
-            pthread_cond_wait(&ring.filled, &ring.lock);
-        if (!ring.stopping && ring.head - ring.tail < CROWDED) {
-            pthread_mutex_unlock(&ring.lock);
+        r->asleep = true;
+        while (r->asleep)
+            pthread_cond_wait(&r->filled, &lock);
+        if (!r->stopping && r->head - r->tail < CROWDED) {
+            pthread_mutex_unlock(&lock);
             nanosleep(&(struct timespec){.tv_nsec = GATHER_NS}, NULL);
-            pthread_mutex_lock(&ring.lock);
+            pthread_mutex_lock(&lock);
         }
     }
-    return true;
+    return !r->abandoned;
 }
 
-static void *run(void *unused)
+static void free_ring(struct ring *r)
 {
-    (void)unused;
-    int old;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-    pthread_mutex_lock(&ring.lock);
-    while (wait_for_lines()) {
-        size_t tail = ring.tail, head = ring.head;
-        pthread_mutex_unlock(&ring.lock);
-        size_t written = write_out(tail, head);
-        pthread_mutex_lock(&ring.lock);
-        ring.tail += written;
+    pthread_cond_destroy(&r->filled);
+    pthread_cond_destroy(&r->drained);
+    free(r);
+}
+
+static void *run(void *arg)
+{
+    struct ring *r = arg;
+    pthread_mutex_lock(&lock);
+    while (wait_for_lines(r)) {
+        size_t tail = r->tail, head = r->head;
+        pthread_mutex_unlock(&lock);
+        ssize_t written = write_out(r, tail, head);
+        pthread_mutex_lock(&lock);
+        if (written < 0 && !r->abandoned) // log_stop() has counted what an abandoned ring held
+            count_dropped(count_lines(r, tail, head));
+        r->tail = written < 0 ? head : tail + (size_t)written;
     }
-    pthread_mutex_unlock(&ring.lock);
+    bool abandoned = r->abandoned;
+    pthread_mutex_unlock(&lock);
+    if (abandoned)
+        free_ring(r);
     return NULL;
 }
 
+static struct ring *new_ring(int fd)
+{
+    struct ring *r = malloc(sizeof *r);
+    if (r == NULL)
+        return NULL;
+    memset(r, 0, offsetof(struct ring, data));
+    r->fd = fd;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->filled, NULL);
+    pthread_cond_init(&r->drained, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return r;
+}
+
 /// The thread takes no signals: they are main's, and a closed pipe is an error code here.
-static int start_thread(void)
+static int start_thread(struct ring *r)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&ring.thread, NULL, run, NULL);
+    int failed = pthread_create(&r->thread, NULL, run, r);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed != 0 ? CDNS_EIO : 0;
 }
 
 int log_start(int fd, enum log_format format)
 {
-    pthread_mutex_lock(&ring.lock);
-    int error = ring.running ? CDNS_EEXIST : 0;
-    if (error == 0 && (ring.data = malloc(RING)) == NULL)
-        error = CDNS_ENOMEM;
+    struct ring *r = new_ring(fd);
+    if (r == NULL)
+        return CDNS_ENOMEM;
+    pthread_mutex_lock(&lock);
+    int error = ring != NULL ? CDNS_EEXIST : start_thread(r);
     if (error == 0) {
-        pthread_condattr_t monotonic;
-        pthread_condattr_init(&monotonic);
-        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-        pthread_cond_init(&ring.filled, NULL);
-        pthread_cond_init(&ring.drained, &monotonic);
-        pthread_condattr_destroy(&monotonic);
-        ring.head = ring.tail = 0;
-        ring.unreported = 0;
-        ring.fd = fd;
-        ring.stopping = ring.asleep = ring.lost = false;
+        ring = r;
+        direct_fd = fd;
+        blocked = false;
         __atomic_store_n(&line_format, format, __ATOMIC_RELAXED);
-        error = start_thread();
-        ring.running = error == 0;
-        if (error != 0)
-            free(ring.data);
     }
-    pthread_mutex_unlock(&ring.lock);
+    pthread_mutex_unlock(&lock);
+    if (error != 0)
+        free_ring(r);
     return error;
+}
+
+static struct timespec deadline_in(uint64_t timeout_ns)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    uint64_t nanoseconds = (uint64_t)t.tv_nsec + timeout_ns;
+    t.tv_sec += (time_t)(nanoseconds / NANOSECONDS);
+    t.tv_nsec = (long)(nanoseconds % NANOSECONDS);
+    return t;
 }
 
 void log_stop(uint64_t timeout_ns)
 {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    uint64_t nanoseconds = (uint64_t)deadline.tv_nsec + timeout_ns;
-    deadline.tv_sec += (time_t)(nanoseconds / NANOSECONDS);
-    deadline.tv_nsec = (long)(nanoseconds % NANOSECONDS);
-
-    pthread_mutex_lock(&ring.lock);
-    if (!ring.running) {
-        pthread_mutex_unlock(&ring.lock);
+    struct timespec deadline = deadline_in(timeout_ns);
+    pthread_mutex_lock(&lock);
+    struct ring *r = ring;
+    if (r == NULL) {
+        pthread_mutex_unlock(&lock);
         return;
     }
-    ring.stopping = true;
-    ring.asleep = false;
-    pthread_cond_signal(&ring.filled);
+    r->stopping = true;
+    r->asleep = false;
+    pthread_cond_signal(&r->filled);
     int timed_out = 0;
-    while (timed_out == 0 && (ring.head != ring.tail || ring.unreported > 0))
-        timed_out = pthread_cond_timedwait(&ring.drained, &ring.lock, &deadline);
-    ring.running = false; // from here on lines go the direct way
-    ring.lost = ring.head != ring.tail || ring.unreported > 0;
-    if (ring.lost)
-        pthread_cancel(ring.thread);
-    pthread_mutex_unlock(&ring.lock);
-    pthread_join(ring.thread, NULL);
-    count_dropped(count_lines(ring.tail, ring.head));
-    free(ring.data);
-    pthread_cond_destroy(&ring.filled);
-    pthread_cond_destroy(&ring.drained);
+    while (timed_out == 0 && (r->head != r->tail || r->unreported > 0))
+        timed_out = pthread_cond_timedwait(&r->drained, &lock, &deadline);
+    ring = NULL; // from here on lines go the direct way
+    // A thread in a blocked write cannot be ended; when it comes back, it ends itself.
+    r->abandoned = blocked = r->head != r->tail || r->unreported > 0;
+    pthread_t thread = r->thread;
+    bool abandoned = r->abandoned;
+    if (abandoned)
+        count_dropped(count_lines(r, r->tail, r->head));
+    pthread_mutex_unlock(&lock);
+    if (abandoned) {
+        pthread_detach(thread);
+    } else {
+        pthread_join(thread, NULL);
+        free_ring(r);
+    }
 }

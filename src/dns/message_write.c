@@ -144,7 +144,7 @@ static uint16_t write_name(struct packer *p, const uint8_t *name, bool compress)
 
 static void write_owner(struct packer *p, const uint8_t *owner)
 {
-    if (owner == p->last_owner && p->last_at != 0) {
+    if (p->last_at != 0 && owner == p->last_owner) {
         writer_u16(&p->w, (uint16_t)(POINTER | p->last_at));
     } else if (p->qname != NULL && (owner == p->qname || (name_length(owner) == p->qname_len &&
                                                           memcmp(owner, p->qname, p->qname_len) == 0))) {

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <clusterdns/name.h>
+#include <stdio.h>
 #include <string.h>
 
 #define N(literal) ((const uint8_t *)(literal))
@@ -105,8 +106,7 @@ static void text_name_of_255_bytes_is_read_and_256_is_not(void **state)
         int rc;
     } cases[] = {{"", 0}, {"b", 0}, {"b.", 0}, {"bb", CDNS_ERANGE}, {"bb.", CDNS_ERANGE}, {"b.c", CDNS_ERANGE}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        strcpy(text, labels_text(4, 62));
-        strcat(text, cases[i].more);
+        snprintf(text, sizeof text, "%.300s%s", labels_text(4, 62), cases[i].more);
         memset(name, 0xee, sizeof name);
         assert_int_equal(name_from_text(text, name), cases[i].rc);
         assert_int_equal(name[NAME_MAX_WIRE], 0xee);
