@@ -25,8 +25,10 @@ struct manifest_source {
     struct feed *feed;
     const char *const *paths;
     size_t npaths;
-    uint64_t seen[2]; ///< fingerprint of the files that were read last
-    json_t *named;    ///< set of the namespaces that objects name; NULL: a Namespace object was seen
+    uint64_t seen[2];     ///< fingerprint of the files that were read last
+    uint64_t settling[2]; ///< the latest one of files that are changing
+    unsigned rounds;      ///< how long they have been
+    json_t *named;        ///< set of the namespaces that objects name; NULL: a Namespace object was seen
     struct watch *watches;
     size_t nwatches;
     uv_timer_t settle, look;
@@ -128,25 +130,44 @@ static void fingerprint(const struct manifest_source *s, uint64_t print[2])
 
 static void watch_all(struct manifest_source *s);
 
-/// Reads the files again if they are not those that were read last.
-static void look(struct manifest_source *s)
+/// Reads the files again.
+static void reload(struct manifest_source *s)
 {
-    uint64_t now[2];
     char error[FEED_TROUBLE_MAX] = "";
-    fingerprint(s, now); // before reading: what changes meanwhile is seen at the next look
-    if (memcmp(now, s->seen, sizeof now) == 0)
-        return;
-    memcpy(s->seen, now, sizeof now);
     watch_all(s);
     int r = read_paths(s, NULL, error, sizeof error);
     if (r == 0)
         r = load(s, error, sizeof error);
+    if (r != 0 && error[0] == '\0')
+        snprintf(error, sizeof error, "%s", error_text(r));
     if (r != 0)
-        log_plugin(LOG_LEVEL_ERROR, "kubernetes", "%s; the objects read before stay in use",
-                   error[0] != '\0' ? error : error_text(r));
+        log_plugin(LOG_LEVEL_ERROR, "kubernetes", "%s; the objects read before stay in use", error);
     else
         log_plugin(LOG_LEVEL_INFO, "kubernetes", "manifests have changed and were read again");
     feed_trouble(s->feed, KUBE_NAMESPACE, r != 0 ? error : "");
+}
+
+static void on_settled(uv_timer_t *timer);
+
+/// Reads the files again once they have kept still: half a file can be whole YAML.
+static void look(struct manifest_source *s)
+{
+    uint64_t now[2];
+    fingerprint(s, now); // before reading: what changes meanwhile is seen at the next look
+    if (memcmp(now, s->seen, sizeof now) == 0) {
+        s->rounds = 0;
+        return;
+    }
+    bool still = s->rounds > 0 && memcmp(now, s->settling, sizeof now) == 0;
+    if (!still && s->rounds < MANIFEST_SETTLE_ROUNDS) {
+        memcpy(s->settling, now, sizeof now);
+        s->rounds++;
+        uv_timer_start(&s->settle, on_settled, MANIFEST_SETTLE_MS, 0);
+        return;
+    }
+    s->rounds = 0;
+    memcpy(s->seen, now, sizeof now);
+    reload(s);
 }
 
 static void on_settled(uv_timer_t *timer)
@@ -154,9 +175,16 @@ static void on_settled(uv_timer_t *timer)
     look(timer->data);
 }
 
+/// Something may have changed; what is settling already is looked at in its time.
+static void suspect(struct manifest_source *s)
+{
+    if (!uv_is_active((uv_handle_t *)&s->settle))
+        look(s);
+}
+
 static void on_look(uv_timer_t *timer)
 {
-    look(timer->data);
+    suspect(timer->data);
 }
 
 // ---- watches ----
@@ -185,7 +213,7 @@ static void on_event(uv_fs_event_t *event, const char *name, int events, int sta
     (void)events;
     (void)status;
     struct watch *w = event->data;
-    uv_timer_start(&w->source->settle, on_settled, MANIFEST_SETTLE_MS, 0);
+    suspect(w->source);
 }
 
 static int watch_directory(void *arg, const char *path)
@@ -228,7 +256,7 @@ static void unwatch_all(struct manifest_source *s)
     s->nwatches = 0;
 }
 
-/// Watches the directories as they are now: each path's own, and for a file the one it stands in.
+/// Watches the directories as they are now; of a file the one it stands in, for editors and ConfigMaps replace files.
 static void watch_all(struct manifest_source *s)
 {
     char unused[256], parent[PATH_MAX];
@@ -236,10 +264,12 @@ static void watch_all(struct manifest_source *s)
     struct stat st;
     unwatch_all(s);
     for (size_t i = 0; i < s->npaths; i++) {
-        snprintf(parent, sizeof parent, "%s", s->paths[i]);
-        if (stat(s->paths[i], &st) == 0 && S_ISDIR(st.st_mode))
+        if (stat(s->paths[i], &st) == 0 && S_ISDIR(st.st_mode)) {
             (void)!manifest_files(s->paths[i], &walk, unused, sizeof unused);
-        (void)!watch_directory(s, dirname(parent));
+        } else {
+            snprintf(parent, sizeof parent, "%s", s->paths[i]);
+            (void)!watch_directory(s, dirname(parent));
+        }
     }
 }
 

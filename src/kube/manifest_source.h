@@ -10,8 +10,9 @@
 #include <clusterdns/error.h>
 #include <stddef.h>
 
-#define MANIFEST_SETTLE_MS 100 ///< after a change, until the files are read: it seldom comes alone
-#define MANIFEST_LOOK_MS 5000  ///< between looks at the files
+#define MANIFEST_SETTLE_MS 100    ///< files must have kept still for so long to be read …
+#define MANIFEST_SETTLE_ROUNDS 50 ///< … or have been changing for so many times as long
+#define MANIFEST_LOOK_MS 5000     ///< between looks at the files
 
 struct manifest_source;
 

@@ -97,7 +97,7 @@ static void scripted_stop(struct scripted *s)
     close(s->listener);
 }
 
-static size_t scripted_done(const struct scripted *s)
+__attribute__((unused)) static size_t scripted_done(const struct scripted *s)
 {
     return __atomic_load_n(&s->done, __ATOMIC_ACQUIRE);
 }
