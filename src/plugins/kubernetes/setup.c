@@ -280,7 +280,9 @@ int kubernetes_setup(struct config *c, void **self)
         return config_plain_errorf(c, d->tokens,
                                    "manifests take the place of an API: leave out endpoint and kubeconfig");
     char why[CONFIG_ERROR_MAX];
-    if (source_check(&k->from, why, sizeof why) != 0)
+    // A service account is found where the server runs, not where its Corefile is validated: .start looks for that.
+    bool named = k->from.endpoint != NULL || k->from.kubeconfig != NULL || k->from.manifests != NULL;
+    if (named && source_check(&k->from, why, sizeof why) != 0)
         return config_plain_errorf(c, d->tokens, "%s", why);
     *self = k;
     return 0;
