@@ -82,7 +82,8 @@ $B/unit/%: test/unit/%.c $B/libclusterdns.a
 	$(CC) $(CPPFLAGS) -Itest/unit $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns
 
 unit: $(UNIT_BIN)
-	@set -e; for t in $(UNIT_BIN); do echo "== $$t"; $$t; done
+	@failed=; for t in $(UNIT_BIN); do echo "== $$t"; $$t || failed="$$failed $$t"; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 # Each fuzz target with a main() that replays its corpus.
 $B/replay/%: test/fuzz/%.c test/fuzz/replay.c $B/libclusterdns.a
@@ -91,7 +92,8 @@ $B/replay/%: test/fuzz/%.c test/fuzz/replay.c $B/libclusterdns.a
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< test/fuzz/replay.c $B/libclusterdns.a $(PKG_LIBS)
 
 replay: $(FUZZ_BIN)
-	@set -e; for f in $(FUZZ_BIN); do $$f test/fuzz/corpus/$$(basename $$f | sed s/^fuzz_//); done
+	@failed=; for f in $(FUZZ_BIN); do $$f test/fuzz/corpus/$$(basename $$f | sed s/^fuzz_//) || failed="$$failed $$f"; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 cases: $B/clusterdns
 	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases
