@@ -19,7 +19,7 @@ static struct credentials *c;
 
 static const char *path(const char *name)
 {
-    static char paths[4][200];
+    static char paths[4][256];
     static unsigned n;
     char *p = paths[n++ % 4];
     snprintf(p, sizeof paths[0], "%s/%s", folder, name);
@@ -29,7 +29,7 @@ static const char *path(const char *name)
 /// Writes a file as rotation does: beside it, then renamed.
 static void write_file(const char *name, const char *text)
 {
-    char fresh[200];
+    char fresh[264];
     snprintf(fresh, sizeof fresh, "%s.new", path(name));
     FILE *f = fopen(fresh, "w");
     assert_non_null(f);
