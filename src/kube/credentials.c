@@ -66,18 +66,19 @@ static int secret_read(const char *path, struct secret *out, struct report *r)
 {
     *out = (struct secret){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &out->seen) != 0)
-        fail(r, "%s: %s", path, strerror(errno));
-    else if ((out->text = read_all(fd, &out->len)) == NULL || (out->path = strdup(path)) == NULL)
-        fail(r, "%s: %s", path, strerror(errno));
+    if (fd >= 0 && fstat(fd, &out->seen) == 0)
+        out->text = read_all(fd, &out->len);
+    if (out->text != NULL)
+        out->path = strdup(path);
+    int result = out->path != NULL ? 0 : fail(r, "%s: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
-    if (out->path != NULL) {
-        out->len = strlen(out->text); // what follows a NUL byte is not part of it
-        return 0;
+    if (result != 0) {
+        secret_clear(out);
+        return result;
     }
-    secret_clear(out);
-    return CDNS_ECONFIG;
+    out->len = strlen(out->text); // what follows a NUL byte is not part of it
+    return 0;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)

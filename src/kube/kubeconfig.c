@@ -192,7 +192,6 @@ static int read_stream(struct reading *r, FILE *in, const char *context)
 {
     struct yaml_values values = {.document = keep_first, .arg = r};
     struct yaml_error error;
-    *r->out = (struct kubeconfig){0};
     int result = yaml_read(in, &values, &error);
     if (result != 0 && error.line != 0) {
         snprintf(r->error, r->error_size, "%s:%zu: %s", r->path, error.line, error.text);
@@ -213,6 +212,7 @@ static int read_stream(struct reading *r, FILE *in, const char *context)
 int kubeconfig_read(const char *path, const char *context, struct kubeconfig *out, char *error, size_t error_size)
 {
     struct reading r = {.path = path, .out = out, .error = error, .error_size = error_size};
+    *out = (struct kubeconfig){0};
     FILE *in = fopen(path, "re");
     if (in == NULL)
         return fail(&r, "%s", strerror(errno));
@@ -225,6 +225,7 @@ int kubeconfig_parse(const char *path, const char *text, size_t len, const char 
                      char *error, size_t error_size)
 {
     struct reading r = {.path = path, .out = out, .error = error, .error_size = error_size};
+    *out = (struct kubeconfig){0};
     FILE *in = len > 0 ? fmemopen((void *)(uintptr_t)text, len, "r") : NULL;
     if (in == NULL)
         return fail(&r, "%s", len == 0 ? "no kubeconfig" : strerror(errno));

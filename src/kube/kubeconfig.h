@@ -20,7 +20,7 @@ struct kubeconfig {
 };
 
 /// Reads the context `context` (NULL or "": current-context) of a file. CDNS_ECONFIG with "FILE: …" or "FILE:LINE: …"
-/// in `error`; also for what a DNS server cannot do: exec, auth-provider, impersonation.
+/// in `error` (`out` is empty then); also for what a DNS server cannot do: exec, auth-provider, impersonation.
 int kubeconfig_read(const char *path, const char *context, struct kubeconfig *out, char *error,
                     size_t error_size) CDNS_MUSTCHECK;
 /// The same from memory; `path` is what messages and relative paths go by.
