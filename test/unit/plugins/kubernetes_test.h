@@ -228,7 +228,7 @@ static inline void set_up(struct instance *in, const char *options, const char *
         fail_msg("%s", in->built.error);
     in->k = in->built.self;
     clock_set_for_test(1, SERIAL * INT64_C(1000000000));
-    the_source.store = store_new(&the_source.options.store);
+    the_source.store = store_new(&in->k->from.store);
     assert_non_null(the_source.store);
     fill(the_source.store, lines, n);
     char error[CONFIG_ERROR_MAX];

@@ -97,7 +97,7 @@ static void test_same_zone_twice(void **state)
 {
     (void)state;
     assert_null(build("example.org {\nwhoami\n}\nexample.org:1053 {\nwhoami\n}\n"));
-    assert_string_equal(reports, "cannot serve dns://example.org.:1053 - it is already defined\n");
+    assert_string_equal(reports, "cannot serve dns://example.org.:1053 - it is already defined (Corefile:4)\n");
 }
 
 int main(void)
