@@ -78,9 +78,16 @@ class DnsServer:
         except Timeout as error:
             raise Timeout(f"{error}\n{self.process.log_tail()}") from None
 
-    def is_ready(self):
+    def wait_listening(self, seconds=READY_SECONDS):
+        """Until any DNS answer comes, ready or not."""
+        wait_for(self.is_listening, seconds, f"{self.name} to listen", interval=0.02)
+
+    def is_listening(self):
         self.process.check_alive()
-        return self.http_ready() and self.ask("ready.invalid. A", seconds=0.2).result == "reply"
+        return self.ask("ready.invalid. A", seconds=0.1).result == "reply"
+
+    def is_ready(self):
+        return self.http_ready() and self.is_listening()
 
     def http_ready(self):
         if self.ready_port is None:
