@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Odd clusters and odd questions by chance: CoreDNS and our server give the same answers.
+
+CLUSTERDNS_SEED repeats a run, CLUSTERDNS_QUESTIONS sets how many questions are asked (2,000 without it).
+"""
+
+import os
+import random
+from collections import Counter
+
+import compare
+import pytest
+import random_cluster
+import servers
+
+QUESTIONS = int(os.environ.get("CLUSTERDNS_QUESTIONS", "2000"))
+PER_COREFILE = 200
+SHOWN = 20  # differences that are printed
+
+
+@pytest.fixture(scope="module")
+def seed():
+    return int(os.environ.get("CLUSTERDNS_SEED") or random.SystemRandom().randrange(1_000_000))
+
+
+def ask_all(pair, name, lines, totals):
+    """Texts of the differences that no class explains."""
+    different = []
+    for line in lines:
+        case = compare.Case(name, "random", line, silent=" PTR" in line)
+        left, right = pair.ask(case)
+        found, kind = compare.judge(case, left, right)
+        totals[kind.name if kind else "different" if found else "equal"] += 1
+        if found and kind is None:
+            different.append("\n  ".join([str(case), *found]))
+    return different
+
+
+def test_same_answers(seed):
+    print(f"\nCLUSTERDNS_SEED={seed} CLUSTERDNS_QUESTIONS={QUESTIONS}", flush=True)
+    rng, totals, different = random.Random(seed), Counter(), []
+    with compare.ControlPlane() as plane:
+        cluster = random_cluster.load(plane, random_cluster.objects(rng))
+        for number in range(max(1, QUESTIONS // PER_COREFILE)):
+            corefile = random_cluster.corefile(rng)
+            lines = random_cluster.questions(rng, cluster, corefile, PER_COREFILE)
+            with compare.running(plane, {"corefile": corefile.text}, servers.coredns, servers.clusterdns) as pair:
+                found = ask_all(pair, f"{seed}.{number}", lines, totals)
+            if found:
+                different += [corefile.text, *found]
+    print(", ".join(f"{count} {word}" for word, count in totals.most_common()))
+    if different:
+        pytest.fail("\n".join([f"seed {seed}, {totals}", *different[:SHOWN]]), pytrace=False)
+    for kind in compare.accepted.CLASSES:
+        assert totals[kind.name] <= max(3, kind.share * totals.total()), f"seed {seed}: too many differences of {kind.name}"
