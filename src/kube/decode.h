@@ -13,8 +13,8 @@ int decode_kind(const json_t *object);
 /// with a reason in `error`: it has no usable name or namespace; CDNS_ENOENT: a kind that is not needed.
 int decode_object(const json_t *object, int kind, struct arena *a, struct kube_object *out, char *error,
                   size_t error_size) CDNS_MUSTCHECK;
-/// Reads an address in text form. Strict: no leading zeros, no zone. `*canonical` (may be NULL): it is written as
-/// RFC 5952 says. CDNS_EINVAL otherwise.
+/// Reads an address in text form. Strict: no leading zeros, no zone. An IPv4 address in IPv6's clothes (::ffff:1.2.3.4)
+/// is that IPv4 address, as with Go. `*canonical` (may be NULL): it is written as RFC 5952 says. CDNS_EINVAL otherwise.
 int decode_address(const char *text, struct kube_address *out, bool *canonical) CDNS_MUSTCHECK;
 
 /// A splitter for list bodies: bytes in as they arrive, one element of the top level's "items" array out at a time;

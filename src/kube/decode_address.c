@@ -46,20 +46,23 @@ static void ipv6_text(const uint8_t bytes[16], char out[INET6_ADDRSTRLEN])
 
 int decode_address(const char *text, struct kube_address *out, bool *canonical)
 {
-    *out = (struct kube_address){0};
-    if (inet_pton(AF_INET, text, out->bytes) == 1) {
-        out->len = 4;
-        if (canonical != NULL)
-            *canonical = true; // inet_pton takes exactly four decimal numbers without leading zeros
-        return 0;
-    }
-    if (inet_pton(AF_INET6, text, out->bytes) != 1)
-        return CDNS_EINVAL;
-    out->len = 16;
-    if (canonical != NULL) {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    bool as_written = true; // inet_pton takes exactly four decimal numbers without leading zeros
+    *out = (struct kube_address){.len = 4};
+    if (inet_pton(AF_INET, text, out->bytes) != 1) {
+        if (inet_pton(AF_INET6, text, out->bytes) != 1)
+            return CDNS_EINVAL;
         char written[INET6_ADDRSTRLEN];
         ipv6_text(out->bytes, written);
-        *canonical = strcmp(written, text) == 0;
+        as_written = strcmp(written, text) == 0;
+        out->len = 16;
     }
+    if (out->len == 16 && memcmp(out->bytes, mapped, sizeof mapped) == 0) {
+        const uint8_t *v4 = out->bytes + sizeof mapped;
+        *out = (struct kube_address){.bytes = {v4[0], v4[1], v4[2], v4[3]}, .len = 4};
+        as_written = false;
+    }
+    if (canonical != NULL)
+        *canonical = as_written;
     return 0;
 }

@@ -119,7 +119,10 @@ const uint8_t *endpoint_label(const struct kubernetes *k, const struct index_end
 static enum found find_endpoints(const struct kubernetes *k, struct match *m)
 {
     struct index_endpoint e;
-    if (m->r.endpoint != NULL && !name_label_address(m->r.endpoint, &m->address))
+    const uint8_t *label = m->r.endpoint;
+    if (label != NULL && memchr(label + 1, '.', label[0]) != NULL)
+        return FOUND_NOTHING; // a pod's name may have dots, but they part it into labels
+    if (label != NULL && !name_label_address(label, &m->address))
         m->address.len = 0;
     struct walk w = walk_start(k, m);
     return walk_next(&w, &e) ? FOUND_ENDPOINTS : FOUND_NOTHING;
@@ -150,16 +153,6 @@ static enum found find_service(const struct kubernetes *k, struct match *m)
     return FOUND_CLUSTER;
 }
 
-// An IPv4 address in IPv6's clothes is an IPv4 address to Go.
-static void unmap(struct kube_address *a)
-{
-    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-    if (a->len == 16 && memcmp(a->bytes, prefix, sizeof prefix) == 0) {
-        memmove(a->bytes, a->bytes + 12, 4);
-        a->len = 4;
-    }
-}
-
 static enum found find_pod(const struct kubernetes *k, struct match *m)
 {
     bool canonical;
@@ -171,7 +164,6 @@ static enum found find_pod(const struct kubernetes *k, struct match *m)
         return FOUND_NOTHING;
     if (k->pods == PODS_VERIFIED && (!canonical || !index_pod(k->store, m->r.ns, &m->address)))
         return FOUND_NOTHING;
-    unmap(&m->address);
     return FOUND_POD;
 }
 

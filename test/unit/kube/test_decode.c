@@ -275,6 +275,8 @@ static void addresses(void **unused)
         {"1::", 0, true},
         {"fe80::1%eth0", CDNS_EINVAL, false},
         {"::ffff:1.2.3.4", 0, false},
+        {"::ffff:102:304", 0, false},
+        {"::fffe:102:304", 0, true},
         {"::102:304", 0, true},
         {"::1.2.3.4", 0, false},
         {"12345::", CDNS_EINVAL, false},
@@ -285,6 +287,18 @@ static void addresses(void **unused)
         if (decode_address(cases[i].text, &a, &canonical) != cases[i].result || canonical != cases[i].canonical)
             fail_msg("%s", cases[i].text);
     }
+}
+
+/// As in Go, where an address of 16 bytes may be one of IPv4.
+static void mapped_address(void **unused)
+{
+    (void)unused;
+    struct kube_address a;
+    assert_int_equal(decode_address("::ffff:1.2.3.4", &a, NULL), 0);
+    assert_int_equal(a.len, 4);
+    assert_memory_equal(a.bytes, ((uint8_t[16]){1, 2, 3, 4}), 16);
+    assert_int_equal(decode_address("::fffe:102:304", &a, NULL), 0);
+    assert_int_equal(a.len, 16);
 }
 
 /// A text that an annotation may well hold must not cost the object.
@@ -316,10 +330,10 @@ static int teardown(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kinds),         cmocka_unit_test(names),        cmocka_unit_test(services),
-        cmocka_unit_test(service_types), cmocka_unit_test(absurd_ports), cmocka_unit_test(slices),
-        cmocka_unit_test(absurd_slices), cmocka_unit_test(pods),         cmocka_unit_test(addresses),
-        cmocka_unit_test(nul_in_text),
+        cmocka_unit_test(kinds),          cmocka_unit_test(names),        cmocka_unit_test(services),
+        cmocka_unit_test(service_types),  cmocka_unit_test(absurd_ports), cmocka_unit_test(slices),
+        cmocka_unit_test(absurd_slices),  cmocka_unit_test(pods),         cmocka_unit_test(addresses),
+        cmocka_unit_test(mapped_address), cmocka_unit_test(nul_in_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
