@@ -389,6 +389,7 @@ class ApiReplay:
         self.resources = {name: _Resource(name) for name in KINDS}
         self.requests, self.connections = [], set()
         self.scripts = collections.defaultdict(collections.deque)
+        self.standing = {}
         self.folder = tempfile.TemporaryDirectory(prefix="clusterdns-replay-")
         self.context = self._make_context() if tls else None
         self.listener, self.port = None, 0
@@ -478,6 +479,11 @@ class ApiReplay:
         with self.lock:
             self.scripts[resource, kind].extend(answers)
 
+    def refuse(self, resource, answer):
+        """Every request of a resource gets this answer, until it is refused None."""
+        with self.lock:
+            self.standing[resource] = answer
+
     def arrived(self, seen):
         with self.lock:
             self.requests.append(seen)
@@ -485,7 +491,7 @@ class ApiReplay:
             for key in ((seen.resource, seen.kind), (seen.resource, "any"), ("any", seen.kind), ("any", "any")):
                 if self.scripts[key]:
                     return self.scripts[key].popleft()
-        return None
+            return self.standing.get(seen.resource)
 
     def seen(self, resource, kind="any"):
         """The requests so far of a resource and kind."""

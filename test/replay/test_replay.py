@@ -248,7 +248,7 @@ def test_unauthorized(api, start, tmp_path):
     (tmp_path / "token").write_text("old")
     server = start(ready=False, token="", tokenFile=str(tmp_path / "token"))
     wait_for(lambda: "401" in server.log(), SOON, "a log line")
-    wait_for(lambda: server.ask(f"web.{ZONE} A", 0.5).rcode == "SERVFAIL", SOON, "SERVFAIL while nothing is known")
+    assert server.ask(f"web.{ZONE} A").rcode == "SERVFAIL"
     assert server.ask("nothing.shop.svc.cluster.local A").rcode == "SERVFAIL"
     (tmp_path / "token").write_text(api.token)
     expect(server, BEFORE, 30)
@@ -257,11 +257,13 @@ def test_unauthorized(api, start, tmp_path):
 
 def test_forbidden(api, start):
     """403 for one resource: its name and the status are logged; nothing is answered from half of the facts."""
-    api.script("endpointslices", "any", *[Recorded("endpointslices.forbidden")] * 3)
+    api.refuse("endpointslices", Recorded("endpointslices.forbidden"))
     server = start(ready=False)
     wait_for(lambda: "403" in server.log() and "endpointslices" in server.log(), SOON, "a log line")
-    wait_for(lambda: server.ask(f"db.{ZONE} A", 0.5).rcode == "SERVFAIL", SOON, "SERVFAIL while endpoints are unknown")
-    expect(server, BEFORE, 30)
+    assert server.ask(f"db.{ZONE} A").rcode == "SERVFAIL"
+    assert not server.http_ready()
+    api.refuse("endpointslices", None)
+    expect(server, BEFORE)
 
 
 @pytest.mark.parametrize("code", [429, 500, 503])
@@ -271,7 +273,7 @@ def test_retry_after(api, start, code):
     server = start(ready=False)
     expect(server, BEFORE)
     first, second = (request.time for request in api.seen("services")[:2])
-    assert 2.0 <= second - first < 4.0
+    assert 1.9 <= second - first < 4.0
 
 
 # ---- broken transport ----
@@ -322,7 +324,7 @@ def test_stalled_start(api, start):
     """An API server that takes the request and says nothing: we serve SERVFAIL, and go on when it is cut."""
     api.script("services", "any", Stall())
     server = start(ready=False)
-    wait_for(lambda: server.ask(f"web.{ZONE} A", 0.5).rcode == "SERVFAIL", SOON, "the server to listen")
+    assert server.ask(f"web.{ZONE} A").rcode == "SERVFAIL"
     assert not server.http_ready()
     api.cut()
     expect(server, BEFORE)
@@ -402,10 +404,9 @@ def test_garbage_in_a_watch(api, start, data):
     expect(server, {f"good.{ZONE} A": ["10.97.1.1"], **BEFORE}, 30)
 
 
-def test_wrong_answers_to_a_list(api, start):
-    """200 with a body that is no list: tried again, and said so."""
+@pytest.mark.parametrize("body", [b"", b"hello", b"{}", b'{"items":7}', b'{"kind":"ServiceList","items":[{]}'])
+def test_wrong_answer_to_a_list(api, start, body):
+    """200 with a body that is no list: tried again."""
     api.watchlist = False
-    bodies = [b"", b"hello", b"{}", b'{"items":7}', b'{"kind":"ServiceList","items":[{]}']
-    api.script("services", "list", *[Body(body) for body in bodies[:3]])
-    api.script("endpointslices", "list", *[Body(body) for body in bodies[3:]])
-    expect(start(ready=False), BEFORE, 60)
+    api.script("services", "list", Body(body))
+    expect(start(ready=False), BEFORE)
