@@ -4,10 +4,13 @@
 #include "base/logring.h"
 #include "kube/source.h"
 #include "server/server.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define LOG_STOP_NS UINT64_C(1000000000) ///< wait for a blocked standard output at the end
@@ -127,8 +130,28 @@ static int check(int argc, char **argv)
     return server_check(argv[2], 53);
 }
 
+/// A closed standard descriptor's number would go to the next thing opened, and log lines with it: /dev/null takes its
+/// place. Without that (no /dev) there is nothing better to do than to go on.
+static void keep_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", O_RDWR);
+}
+
+/// As many descriptors as the system allows (Go's runtime does the same): every TCP client takes one.
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)!setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int serve(const struct flags *f)
 {
+    raise_descriptor_limit();
     // Few threads allocate, and rarely: two heaps keep resident memory small.
     mallopt(M_ARENA_MAX, 2);
     if (log_start(STDOUT_FILENO, f->log_format) != 0) {
@@ -143,6 +166,7 @@ static int serve(const struct flags *f)
 
 int cli_main(int argc, char **argv)
 {
+    keep_standard_descriptors();
     if (argc >= 2 && strcmp(argv[1], "check") == 0)
         return check(argc, argv);
     struct flags f = {.server = {.port = 53}};

@@ -10,10 +10,11 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define NET_BATCH 64       ///< datagrams read or sent with one system call
-#define NET_ROUNDS 4       ///< batches per wake-up, so that TCP and timers get their turn
-#define NET_UDP_MAX 65535  ///< largest datagram answered into
-#define NET_QUERY_MAX 4096 ///< bytes kept of a received datagram; longer ones are answered as malformed
+#define NET_BATCH 64          ///< datagrams read or sent with one system call
+#define NET_ROUNDS 4          ///< batches per wake-up, so that TCP and timers get their turn
+#define NET_UDP_MAX 65535     ///< largest datagram answered into
+#define NET_UDP_PAYLOAD 65507 ///< most that an IPv4 datagram carries: 65,535 less its header (20) and UDP's (8)
+#define NET_QUERY_MAX 4096    ///< bytes kept of a received datagram; longer ones are answered as malformed
 
 /// Where a UDP answer goes: kept by value in a parked query.
 struct udp_peer {
@@ -55,7 +56,7 @@ void udp_address(const struct udp_listener *listener, union sockaddr_any *addres
 /// Limits of TCP listeners; all finite (RFC 7766 §6.2.3, RFC 9210 §4). Times are kept to a millisecond.
 struct tcp_limits {
     unsigned connections; ///< open at a time on one listener (default 1024); past it the longest idle one is closed,
-                          ///< or the new one when all have questions in flight or answers to take
+                          ///< else one whose peer has taken nothing for a second, else the new one
     unsigned in_flight;   ///< questions of one connection being answered (default 128, at least 1); then reading pauses
     unsigned queries;     ///< questions a connection may ask in all; 0: no bound
     size_t queued_bytes;  ///< answers waiting in one connection's queue (default 256 KiB); then reading pauses

@@ -16,7 +16,8 @@
 
 #define HTTP_MEMORY 16384 // bytes a connection may use, request line and headers included
 #define HTTP_BACKLOG 128
-#define HTTP_BODY 4096 // bytes of a response's first buffer
+#define HTTP_BODY 4096    // bytes of a response's first buffer
+#define HTTP_TURN_MS 1000 // libmicrohttpd is called so often: after a lack of descriptors it accepts again only then
 
 struct http_limits http_limits = {.connections = 128, .per_address = 32, .idle_s = 5, .lifetime_ms = 15000};
 
@@ -287,17 +288,14 @@ static void run(struct listener *l)
     MHD_run(l->daemon);
     MHD_UNSIGNED_LONG_LONG wait;
     bool timed = MHD_get_timeout(l->daemon, &wait) == MHD_YES;
-    uint64_t ms = timed ? wait : UINT64_MAX;
+    uint64_t ms = timed && wait < HTTP_TURN_MS ? wait : HTTP_TURN_MS;
     const struct connection *oldest = TAILQ_FIRST(&l->connections);
     if (oldest != NULL) {
         uint64_t now = uv_now(loop);
         uint64_t left = oldest->deadline_ms > now ? oldest->deadline_ms - now : 0;
         ms = left < ms ? left : ms;
     }
-    if (ms == UINT64_MAX)
-        uv_timer_stop(&l->timer);
-    else
-        uv_timer_start(&l->timer, on_timer, ms, 0);
+    uv_timer_start(&l->timer, on_timer, ms, 0);
 }
 
 static void on_timer(uv_timer_t *timer)

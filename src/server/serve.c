@@ -11,6 +11,8 @@ static size_t write_reply(struct exchange *x, uint8_t *out, size_t cap, bool *tr
     const struct query *q = &x->q;
     const struct reply *r = &q->reply;
     size_t limit = q->transport == TRANSPORT_UDP ? q->udp_size : MESSAGE_MAX;
+    if (q->transport == TRANSPORT_UDP && limit > NET_UDP_PAYLOAD)
+        limit = NET_UDP_PAYLOAD; // a client may say more than a datagram holds
     struct message_reply m = {
         .id = q->id,
         .rcode = r->rcode,

@@ -8,6 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#define DESCRIPTORS_KEPT 192 // for all that is no DNS client: HTTP endpoints, the API, files, threads
+#define CONNECTIONS_MIN 4    // of a TCP listener, however few descriptors there are
 
 static _Thread_local struct worker *current;
 static unsigned count = 1;
@@ -224,6 +228,22 @@ int worker_init(struct worker *w, unsigned id)
     return CDNS_OK;
 }
 
+/// TCP's limits: the connections of all listeners together must leave descriptors to the rest of the process.
+static struct tcp_limits tcp_share(const struct listen_address *listen)
+{
+    struct tcp_limits limits = tcp_limits_default;
+    struct rlimit files;
+    rlim_t listeners = 2 * (rlim_t)count * listen->generation->nlistens;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return limits;
+    rlim_t share = files.rlim_cur > DESCRIPTORS_KEPT ? (files.rlim_cur - DESCRIPTORS_KEPT) / listeners : 0;
+    if (share < CONNECTIONS_MIN)
+        share = CONNECTIONS_MIN;
+    if (share < limits.connections)
+        limits.connections = (unsigned)share;
+    return limits;
+}
+
 /// Opens one UDP and one TCP socket.
 static int open_pair(struct worker *w, const struct listen_address *listen, const union sockaddr_any *address)
 {
@@ -232,7 +252,8 @@ static int open_pair(struct worker *w, const struct listen_address *listen, cons
     int rc = udp_listen(&w->loop, address, serve_udp, s, &s->udp);
     if (rc != CDNS_OK)
         return rc;
-    rc = tcp_listen(&w->loop, address, &tcp_limits_default, serve_tcp, s, &s->tcp);
+    struct tcp_limits limits = tcp_share(listen);
+    rc = tcp_listen(&w->loop, address, &limits, serve_tcp, s, &s->tcp);
     w->nsockets++;
     return rc;
 }
