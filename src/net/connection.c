@@ -333,6 +333,7 @@ static void offer_room(struct tcp_connection *c)
 static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct tcp_connection *c = poll->data;
+    net_udp_turn(c->listener->shared);
     c->busy = true;
     if (status < 0) { // reset by the peer: nobody is left to answer to
         connection_close(c, false);

@@ -15,23 +15,30 @@
 #define NET_OUT_SIZE (NET_OUT_FLUSH + NET_TCP_FRAME) ///< so there is always room for one more, of any size
 
 struct udp_batch;
+struct udp_listener;
 
 /// Buffers that one event uses from its begin to its end; no event of a loop runs inside another.
 struct net_loop {
     struct net_loop *next;
     const uv_loop_t *loop;
     struct net_counters counters;
-    unsigned users;          ///< listeners; the buffers below exist while there are any
-    struct udp_batch *batch; ///< owned by udp.c; NULL until the first UDP listener
-    uint8_t *tcp_in;         ///< NET_TCP_READ bytes; NULL until the first TCP listener
-    uint8_t *tcp_out;        ///< NET_OUT_SIZE bytes, likewise
-    size_t tcp_out_len;      ///< bytes of it waiting to be sent to the connection whose event runs
+    unsigned users;           ///< listeners; the buffers below exist while there are any
+    struct udp_batch *batch;  ///< owned by udp.c; NULL until the first UDP listener
+    struct udp_listener *udp; ///< those that are read, a list of udp.c's
+    uint64_t udp_read_ns;     ///< when datagrams were last looked for (uv_hrtime)
+    uint8_t *tcp_in;          ///< NET_TCP_READ bytes; NULL until the first TCP listener
+    uint8_t *tcp_out;         ///< NET_OUT_SIZE bytes, likewise
+    size_t tcp_out_len;       ///< bytes of it waiting to be sent to the connection whose event runs
 };
 
 /// The loop's shared state, with one more user; made on first use. NULL: out of memory.
 struct net_loop *net_loop_get(uv_loop_t *loop);
 /// One user less; the last one frees the buffers. Counters stay: workers live as long as the process.
 void net_loop_put(struct net_loop *shared);
+
+/// Takes a batch of datagrams if none were looked for lately. For TCP's events, of which one round of the loop can have
+/// thousands with much work each: UDP's clients do not wait for all of them.
+void net_udp_turn(struct net_loop *shared);
 
 /// Counts. A plain add by the only writer, stored whole, so that another thread may read at any time.
 static inline void net_count(uint64_t *counter, uint64_t n)

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BACKLOG 1024             // connections the kernel completes ahead of us
-#define ACCEPT_ROUNDS 64         // connections taken per event
-#define ACCEPT_PAUSE_MS 100      // after the process has run out of descriptors or memory
+#define BACKLOG 1024        // connections the kernel completes ahead of us
+#define ACCEPT_ROUNDS 64    // connections taken per event
+#define ACCEPT_PAUSE_MS 100 // after the process has run out of descriptors or memory
+#define STUCK_MS 1000       // a peer that has taken nothing for so long gives way to a new one when all are at work
 #define SOCKET_BUFFER (64 << 10) // bytes (doubled by the kernel) each way: what a slow peer can make it keep for us
 
 const struct tcp_limits tcp_limits_default = {
@@ -72,15 +73,22 @@ void listener_release(struct tcp_listener *listener)
 
 // ---- Bounds
 
-// Closes the connection that has asked nothing for longest and waits for nothing. False: all are at work.
-static bool evict_idle(struct tcp_listener *listener)
+// Closes the connection that has asked nothing for longest and waits for nothing; without one, the one that has taken
+// nothing of its answers for longest. False: all are at work.
+static bool evict(struct tcp_listener *listener)
 {
-    struct tcp_connection *c = listener->oldest;
-    while (c != NULL && (c->refs > 1 || buffer_left(&c->out) > 0))
-        c = c->newer;
-    if (c == NULL)
+    struct tcp_connection *stuck = NULL;
+    for (struct tcp_connection *c = listener->oldest; c != NULL; c = c->newer) {
+        if (c->refs == 1 && buffer_left(&c->out) == 0) {
+            connection_close(c, false);
+            return true;
+        }
+        if (buffer_left(&c->out) > 0 && (stuck == NULL || c->write_at < stuck->write_at))
+            stuck = c;
+    }
+    if (stuck == NULL || stuck->write_at + STUCK_MS > uv_now(listener->poll.loop))
         return false;
-    connection_close(c, false);
+    connection_close(stuck, true);
     return true;
 }
 
@@ -180,7 +188,7 @@ static bool accept_again(struct tcp_listener *listener, int error)
     case ENOBUFS:
     case ENOMEM:
         // The connection stays in the kernel's queue and would wake us at once.
-        if (evict_idle(listener))
+        if (evict(listener))
             return true;
         (void)uv_poll_stop(&listener->poll);
         listener->accept_at = uv_now(listener->poll.loop) + ACCEPT_PAUSE_MS;
@@ -206,7 +214,7 @@ static void accept_some(struct tcp_listener *listener, int most)
         if (fd < 0) {
             if (!accept_again(listener, errno))
                 return;
-        } else if (listener->open >= listener->limits.connections && !evict_idle(listener)) {
+        } else if (listener->open >= listener->limits.connections && !evict(listener)) {
             reject(listener, fd);
         } else if (!start_connection(listener, fd, &client)) {
             reject(listener, fd);

@@ -11,6 +11,7 @@
 
 #define SOCKET_BUFFER (1 << 20) // bytes asked for (the kernel doubles it): about 2,700 small datagrams
 #define SMALL_DATAGRAM 768      // bytes the kernel charges for a small datagram in the receive buffer
+#define TURN_NS 2000000         // how long TCP's events may keep datagrams waiting
 #define DRAIN_ROUNDS (2 * SOCKET_BUFFER / SMALL_DATAGRAM / NET_BATCH)
 
 // One byte more than is kept tells a longer datagram. The stride is no multiple of 4 KiB: otherwise the starts of all
@@ -50,6 +51,7 @@ struct udp_batch {
 struct udp_listener {
     uv_poll_t poll;
     struct net_loop *shared;
+    struct udp_listener *next; // of the loop's list, while it is read
     udp_handler handler;
     void *arg;
     int fd;        // -1 once closed
@@ -219,11 +221,34 @@ static void read_rounds(struct udp_listener *listener, unsigned rounds)
     batch->listener = NULL;
 }
 
+// No turns any more.
+static void unlist(struct udp_listener *listener)
+{
+    struct udp_listener **at = &listener->shared->udp;
+    while (*at != NULL && *at != listener)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = listener->next;
+}
+
 static void finish_drain(struct udp_listener *listener)
 {
+    unlist(listener);
     read_rounds(listener, DRAIN_ROUNDS);
     if (listener->fd >= 0)
         uv_poll_stop(&listener->poll);
+}
+
+void net_udp_turn(struct net_loop *shared)
+{
+    uint64_t now = uv_hrtime();
+    if (now - shared->udp_read_ns < TURN_NS)
+        return;
+    shared->udp_read_ns = now;
+    for (struct udp_listener *l = shared->udp, *next; l != NULL; l = next) {
+        next = l->next;
+        read_rounds(l, 1);
+    }
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -237,6 +262,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         (void)getsockopt(listener->fd, SOL_SOCKET, SO_ERROR, &error, &size);
         (void)uv_poll_start(poll, UV_READABLE, on_readable);
     }
+    listener->shared->udp_read_ns = uv_hrtime();
     read_rounds(listener, NET_ROUNDS);
     if (listener->draining && listener->fd >= 0) // asked for by a handler, while this loop was at work
         finish_drain(listener);
@@ -314,6 +340,8 @@ int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler h
         return result;
     }
     l->poll.data = l;
+    l->next = l->shared->udp;
+    l->shared->udp = l;
     (void)uv_poll_start(&l->poll, UV_READABLE, on_readable); // fails only on a closing handle
     *listener = l;
     return CDNS_OK;
@@ -351,6 +379,7 @@ void udp_close(struct udp_listener *listener)
     struct udp_batch *batch = listener->shared->batch;
     if (batch->listener == listener)
         batch_send(listener, batch);
+    unlist(listener);
     uv_close((uv_handle_t *)&listener->poll, free_listener);
     close(listener->fd);
     listener->fd = -1;

@@ -158,6 +158,89 @@ static void longest_idle_gives_way(void **state)
     close_script(s);
 }
 
+static void stuck_gives_way(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.connections = 2;
+    struct script *s = open_script("127.0.0.1", &limits);
+    s->big = 60000;
+    int stuck[2];
+    for (int i = 0; i < 2; i++) {
+        stuck[i] = client_to(s);
+        for (int k = 0; k < 100; k++) // far more than the kernel and the queue hold
+            put_message(s, stuck[i], "Big");
+    }
+    uint64_t end = test_now_ms() + limits.write_ns / MS / 2;
+    for (bool served = false; !served;) {
+        char data[16];
+        int fd = client_to(s);
+        put_message(s, fd, "served");
+        RUN_UNTIL(&s->loop, has_input(fd));
+        served = recv(fd, data, sizeof(data), 0) > 0;
+        assert_true(test_now_ms() < end); // long before the time for writing is over
+        close(fd);
+    }
+    close(stuck[0]);
+    close(stuck[1]);
+    close_script(s);
+}
+
+static unsigned tcp_calls, tcp_calls_before_udp;
+
+static long take_long(void *arg, struct tcp_connection *connection, const uint8_t *packet, size_t size, uint8_t *out,
+                      size_t cap)
+{
+    (void)arg, (void)connection, (void)cap;
+    tcp_calls++;
+    for (uint64_t end = uv_hrtime() + 3 * MS; uv_hrtime() < end;)
+        ;
+    memcpy(out, packet, size);
+    return (long)size;
+}
+
+static size_t note_calls(void *arg, struct udp_listener *listener, const struct udp_peer *peer, const uint8_t *packet,
+                         size_t size, uint8_t *out, size_t cap)
+{
+    (void)listener, (void)peer, (void)packet, (void)size, (void)out, (void)cap;
+    tcp_calls_before_udp = tcp_calls;
+    *(bool *)arg = true;
+    return 0;
+}
+
+static void datagrams_do_not_wait_for_all_connections(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 20 };
+    uv_loop_t loop;
+    struct tcp_listener *tcp;
+    struct udp_listener *udp;
+    bool done = false;
+    union sockaddr_any at = ip4("127.0.0.1", 0), udp_at;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(tcp_listen(&loop, &at, &tcp_limits_default, take_long, NULL, &tcp), CDNS_OK);
+    assert_int_equal(udp_listen(&loop, &at, note_calls, &done, &udp), CDNS_OK);
+    tcp_address(tcp, &at);
+    udp_address(udp, &udp_at);
+    int fds[CLIENTS], fd = socket(AF_INET, SOCK_DGRAM, 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fds[i], &at.sa, address_size(&at)), 0);
+    }
+    RUN_UNTIL(&loop, net_counters(&loop)->tcp_open == CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(send(fds[i], "\0\1x", 3, 0), 3);
+    assert_int_equal(sendto(fd, "x", 1, 0, &udp_at.sa, address_size(&udp_at)), 1);
+    RUN_UNTIL(&loop, done && tcp_calls == CLIENTS);
+    assert_true(tcp_calls_before_udp < CLIENTS / 2);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    close(fd);
+    tcp_close(tcp);
+    udp_close(udp);
+    finish_loop(&loop);
+}
+
 static void memory_of_all_is_bounded(void **state)
 {
     (void)state;
@@ -359,6 +442,8 @@ int main(void)
         cmocka_unit_test(drip_does_not_extend_the_time),
         cmocka_unit_test(no_read_timeout_while_reading_is_paused),
         cmocka_unit_test(longest_idle_gives_way),
+        cmocka_unit_test(stuck_gives_way),
+        cmocka_unit_test(datagrams_do_not_wait_for_all_connections),
         cmocka_unit_test(memory_of_all_is_bounded),
         cmocka_unit_test(out_of_descriptors),
         cmocka_unit_test(drain_answers_what_was_received),
