@@ -43,6 +43,7 @@ STEPS = {  # the key that names the step -> the keys that may stand beside it
     "apply": set(),
     "delete": set(),
     "write": set(),
+    "overwrite": set(),
     "remove": set(),
     "link": set(),
     "file": {"matches"},
@@ -542,6 +543,11 @@ class Player:
     def do_write(self, step):
         for name, text in step["write"].items():
             put(self._path(name), text)
+
+    def do_overwrite(self, step):
+        for name, text in step["overwrite"].items():
+            with open(self._path(name), "w", encoding="utf-8") as file:
+                file.write(text)
 
     def do_file(self, step):
         with open(self._path(step["file"]), encoding="utf-8") as file:
