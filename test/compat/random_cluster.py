@@ -37,6 +37,8 @@ ZONES = [  # the zones of a kubernetes directive; the first set is what nearly e
     ["cluster.local", "in-addr.arpa", "ip6.arpa"],
     ["cluster.local", "in-addr.arpa", "ip6.arpa"],
     ["cluster.local", "in-addr.arpa", "ip6.arpa"],
+    ["cluster.local", "in-addr.arpa", "ip6.arpa"],
+    ["cluster.local", "in-addr.arpa", "ip6.arpa"],
     ["cluster.local", "sub.cluster.local", "in-addr.arpa"],
     ["cluster.local", "web.shop.svc.cluster.local", "ip6.arpa"],
     ["second.test", "cluster.local", "10.in-addr.arpa", "ip6.arpa"],
@@ -58,8 +60,8 @@ def _some(rng, pool, most):
 # ---- objects
 
 
-class _Objects:
-    """The cluster in the making."""
+class Maker:
+    """A cluster in the making; what is made stands in `list` too."""
 
     def __init__(self, rng):
         self.rng, self.list, self.names, self.slices, self.cluster_ips = rng, [], set(), 0, set()
@@ -96,7 +98,7 @@ class _Objects:
 
     def service(self, namespace, name):
         rng = self.rng
-        kind = rng.choices(["ClusterIP", "NodePort", "LoadBalancer", "Headless", "ExternalName"], [6, 1, 1, 8, 5])[0]
+        kind = rng.choices(["ClusterIP", "NodePort", "LoadBalancer", "Headless", "ExternalName"], [8, 1, 1, 10, 4])[0]
         if kind == "ExternalName":
             spec = {"type": kind, "externalName": self.external_name()}
             if _chance(rng, 0.3):
@@ -115,6 +117,7 @@ class _Objects:
         service = self.add("Service", namespace, name, spec=spec)
         if kind == "LoadBalancer":
             service["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}, {"hostname": "lb.example.com"}]}}
+        return service
 
     def service_addresses(self, kind):
         families = self.rng.choice([["IPv4"], ["IPv6"], ["IPv4", "IPv6"], ["IPv6", "IPv4"]])
@@ -199,6 +202,7 @@ class _Objects:
             labels["service.kubernetes.io/headless"] = ""
         if labels:
             item["metadata"]["labels"] = labels
+        return item
 
     def big(self):
         """Answers that do not fit: many endpoints, some with one hostname, in several slices."""
@@ -229,13 +233,13 @@ class _Objects:
 
 def objects(rng):
     """A cluster as a list of API objects."""
-    made = _Objects(rng)
+    made = Maker(rng)
     for name in NAMESPACES:
         made.namespace(name)
     for namespace in NAMESPACES:
-        for name in _some(rng, SERVICES, 10 if namespace == "shop" else 5):
+        for name in _some(rng, SERVICES, 14 if namespace == "shop" else 6):
             made.service(namespace, name)
-            for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
+            for _ in range(rng.choice([0, 1, 1, 1, 2, 2, 3])):
                 made.slice(namespace, name)
         for _ in range(rng.randrange(3)):  # without a Service, without a name, with a name that none can have
             made.slice(namespace, rng.choice([*SERVICES, *SERVICES, None, "", "Web", "odd.label", "a_b"]))
@@ -296,13 +300,13 @@ def corefile(rng):
     through = rng.choice(["fallthrough", "fallthrough in-addr.arpa ip6.arpa", "fallthrough shop.svc.cluster.local 10.in-addr.arpa", "", "", ""])
     options += [through] if through else []
     options += [option for option in ("endpoint_pod_names", "ignore empty_service") if _chance(rng, 0.3)]
-    if _chance(rng, 0.15):
+    if _chance(rng, 0.08):
         options.append("noendpoints")
-    if _chance(rng, 0.25):
+    if _chance(rng, 0.12):
         options.append("namespaces " + " ".join(rng.sample([*NAMESPACES, "absent"], rng.randint(1, 5))))
     lines = "\n        ".join(options)
     block = "." if _chance(rng, 0.7) else " ".join(zones)
-    after = "\n    whoami" if _chance(rng, 0.4) else ""
+    after = "\n    whoami" if _chance(rng, 0.8 if through else 0.2) else ""
     text = f"{block} {{\n    errors\n    ready 127.0.0.1:@READY@\n    kubernetes {' '.join(zones)} {{\n        {lines}\n    }}{after}\n}}\n"
     return Corefile(text, tuple(zones))
 
@@ -332,16 +336,19 @@ class _Questions:
         self.forms = [self.service, self.endpoint, self.port, self.pod, self.reverse, self.upper, self.absent, self.target]
 
     def zone(self):
+        """The labels behind "svc" or "pod": mostly a forward zone that the Corefile has."""
         forward = [zone for zone in self.zones if not zone or zone[-1].lower() != b"arpa"]
-        if not forward or _chance(self.rng, 0.08):
+        if not forward or _chance(self.rng, 0.04):
             return self.rng.choice([*self.zones, (b"cluster", b"local"), (b"second", b"test"), (b"example",), (b"local",)])
-        zone = self.rng.choice(forward)
-        return zone if zone and zone[0] != b"local" else zone + self.rng.choice([(), (b"cluster", b"local")]) if not zone else zone
+        return self.rng.choice(forward)
 
     def of(self, *labels):
         return tuple(label.encode() if isinstance(label, str) else label for label in labels) + self.zone()
 
     def pick(self, pool):
+        """Namespace and name of a service, or of the one that a slice belongs to; often the one with many endpoints."""
+        if _chance(self.rng, 0.06):
+            return "shop", "big"
         obj = self.rng.choice(pool)
         return obj["metadata"]["namespace"], obj["metadata"].get("labels", {}).get("kubernetes.io/service-name") or obj["metadata"]["name"]
 
@@ -360,7 +367,7 @@ class _Questions:
         for endpoint in item["endpoints"]:
             labels += [endpoint["hostname"]] * 3 if "hostname" in endpoint else []
             labels += [endpoint["targetRef"]["name"]] * 2 if "targetRef" in endpoint else []
-            labels += [self.dashed(address) for address in endpoint["addresses"] * 3]
+            labels += [self.dashed(address) for address in endpoint["addresses"] * 5]
         label = self.rng.choice(labels)[:63]
         return self.of(label.replace(".", "-") if _chance(self.rng, 0.5) else label, name, item["metadata"]["namespace"], "svc")
 
@@ -368,7 +375,7 @@ class _Questions:
         item = self.rng.choice(self.services + self.slices)
         namespace, name = self.pick([item])
         ports = item.get("ports") or item.get("spec", {}).get("ports") or []
-        choices = [(port.get("name", ""), port.get("protocol", "TCP")) for port in ports] * 3
+        choices = [(port.get("name", ""), port.get("protocol", "TCP")) for port in ports] * 6
         choices.append((self.rng.choice([*PORT_NAMES, ""]), self.rng.choice(PROTOCOLS)))
         port, protocol = self.rng.choice(choices)
         return self.of(*(label for label in ("_" + port, "_" + protocol.lower()) if label), name, namespace, "svc")
@@ -438,7 +445,7 @@ class _Questions:
     def name(self):
         rng = self.rng
         labels = rng.choices(self.forms, [6, 6, 5, 3, 4, 2, 1, 3])[0]()
-        if _chance(rng, 0.2):
+        if _chance(rng, 0.12):
             labels = self.mutated(labels)
         if _chance(rng, 0.2):
             labels = [bytes(byte ^ 0x20 if 65 <= byte & 0xDF <= 90 and rng.random() < 0.5 else byte for byte in label) for label in labels]

@@ -4,10 +4,14 @@
 CLUSTERDNS_SEED repeats a run, CLUSTERDNS_QUESTIONS sets how many questions are asked (2,000 without it).
 """
 
+import contextlib
 import os
 import random
+import time
 from collections import Counter
 
+import asking
+import churn
 import compare
 import pytest
 import random_cluster
@@ -53,3 +57,43 @@ def test_same_answers(seed):
         pytest.fail("\n".join([f"seed {seed}, {totals}", *different[:SHOWN]]), pytrace=False)
     for kind in compare.accepted.CLASSES:
         assert totals[kind.name] <= max(3, kind.share * totals.total()), f"seed {seed}: too many differences of {kind.name}"
+
+
+def judge_churned(churned, asker, port, name, kind):
+    """"newest", "older", "truncated", or what is wrong: how a server's reply fits the states that there were."""
+    asker.next_id()
+    asked = time.monotonic()
+    reply = asker.ask(port, f"{name} {kind} edns=4096")
+    answered = time.monotonic()
+    if "TC" in reply.flags:
+        return "truncated"
+    given = reply.rcode, reply.rdata(), reply.rdata("additional")
+    age = churned.age(name, kind, given, asked, answered)
+    return f"{name} {kind} is of no state:\n{reply}" if age is None else "newest" if age == 0 else "older"
+
+
+def test_churn(seed):
+    """Under constant change each answer is that of a state that was; when it ends, the last state's."""
+    rng, count = random.Random(seed), max(500, QUESTIONS // 4)
+    questions, during = [], []
+    with contextlib.closing(asking.Asker()) as asker, compare.ControlPlane() as plane:
+        churned = churn.Churn(plane, rng)
+        variant = {"corefile": servers.corefile()}
+        with compare.running(plane, variant, servers.coredns, servers.clusterdns) as pair:
+            with churned:
+                for question in churn.lines(rng, count, churned):
+                    questions.append(question)
+                    during.append(judge_churned(churned, asker, pair.right.port, *question))
+                    time.sleep(churn.PAUSE_SECONDS)
+            time.sleep(churn.LATE_SECONDS)
+            after = [
+                judge_churned(churned, asker, server.port, *question)
+                for question in dict.fromkeys(questions)
+                for server in (pair.left, pair.right)
+            ]
+    totals = Counter(text if text in ("newest", "older", "truncated") else "wrong" for text in during)
+    print(f"\n{churned.changes()} changes, {totals}; afterwards {Counter(text.split()[0] for text in after)}")
+    wrong = [text for text in [*during, *after] if " " in text]
+    wrong += [text for text in after if text == "older"]
+    assert not wrong, f"seed {seed}, {totals}: " + "\n".join(wrong[:SHOWN])
+    assert churned.changes() > 50 and totals["newest"] > count // 2
