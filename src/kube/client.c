@@ -17,8 +17,9 @@ struct transfer {
     CURL *easy;
     struct client_handler handler;
     struct curl_slist *headers, *connect_to;
-    int error; ///< what handler.data returned
-    bool added;
+    int error;     ///< what handler.data returned
+    bool added;    ///< libcurl has it; else it waits until it is known whether it can share a connection
+    bool answered; ///< an answer's headers have come
     char reason[CURL_ERROR_SIZE];
     char *body;
     size_t body_len;
@@ -30,6 +31,7 @@ struct socket {
     struct client *client;
     struct socket *next;
     curl_socket_t fd;
+    int events; ///< of libuv
 };
 
 struct client {
@@ -37,14 +39,16 @@ struct client {
     CURLM *multi;
     struct credentials *credentials;
     struct transfer *transfers;
+    bool known; ///< the last request to be answered or to fail was answered
     struct socket *sockets;
-    uv_timer_t timer;
-    unsigned handles; ///< libuv handles that are not closed yet
+    uv_timer_t timer;    ///< libcurl's
+    uv_timer_t patience; ///< with the request that goes ahead
+    unsigned handles;    ///< libuv handles that are not closed yet
     void (*closed)(void *arg);
     void *closed_arg;
 };
 
-static void collect(struct client *c);
+static void go_on(struct client *c);
 
 // ---- libcurl's wishes, carried out by libuv ----
 
@@ -75,11 +79,16 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct socket *s = poll->data;
     struct client *c = s->client;
-    int flags = ((events & UV_READABLE) ? CURL_CSELECT_IN : 0) | ((events & UV_WRITABLE) ? CURL_CSELECT_OUT : 0) |
-                (status < 0 ? CURL_CSELECT_ERR : 0);
+    // On an error libcurl is to read and write: it then sees the socket's own error.
+    int flags = status < 0
+                    ? CURL_CSELECT_IN | CURL_CSELECT_OUT
+                    : ((events & UV_READABLE) ? CURL_CSELECT_IN : 0) | ((events & UV_WRITABLE) ? CURL_CSELECT_OUT : 0);
     int running;
     curl_multi_socket_action(c->multi, s->fd, flags, &running);
-    collect(c);
+    // libuv has stopped watching after an error, which libcurl does not know.
+    if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
+        uv_poll_start(poll, s->events, on_ready);
+    go_on(c);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -87,7 +96,7 @@ static void on_timer(uv_timer_t *timer)
     struct client *c = timer->data;
     int running;
     curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    collect(c);
+    go_on(c);
 }
 
 static struct socket *watch_socket(struct client *c, curl_socket_t fd)
@@ -137,8 +146,8 @@ static int on_socket_wish(CURL *easy, curl_socket_t fd, int what, void *arg, voi
         s = watch_socket(c, fd);
     if (s == NULL)
         return -1;
-    int events = (what != CURL_POLL_OUT ? UV_READABLE : 0) | (what != CURL_POLL_IN ? UV_WRITABLE : 0);
-    return uv_poll_start(&s->poll, events, on_ready) == 0 ? 0 : -1;
+    s->events = (what != CURL_POLL_OUT ? UV_READABLE : 0) | (what != CURL_POLL_IN ? UV_WRITABLE : 0);
+    return uv_poll_start(&s->poll, s->events, on_ready) == 0 ? 0 : -1;
 }
 
 static int on_timer_wish(CURLM *multi, long timeout_ms, void *arg)
@@ -170,8 +179,9 @@ struct client *client_new(uv_loop_t *loop, struct credentials *credentials)
     c->loop = loop;
     c->credentials = credentials;
     uv_timer_init(loop, &c->timer);
-    c->timer.data = c;
-    c->handles = 1;
+    uv_timer_init(loop, &c->patience);
+    c->timer.data = c->patience.data = c;
+    c->handles = 2;
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish);
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish);
@@ -229,8 +239,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
-    bool end = size * count <= 2 && (data[0] == '\r' || data[0] == '\n');
-    if (end && client_status(t) == 200 && t->handler.answer != NULL)
+    if (size * count > 2 || (data[0] != '\r' && data[0] != '\n'))
+        return size * count;
+    t->answered = t->client->known = true;
+    if (client_status(t) == 200 && t->handler.answer != NULL)
         t->handler.answer(t->handler.arg);
     return size * count;
 }
@@ -262,6 +274,7 @@ static void finish(struct transfer *t, CURLcode code)
     // The texts outlive the transfer: the handler may start the next one.
     char reason[CURL_ERROR_SIZE];
     if (code != CURLE_OK) {
+        t->client->known = false;
         snprintf(reason, sizeof reason, "%s", t->reason[0] != '\0' ? t->reason : curl_easy_strerror(code));
         result.reason = reason;
     }
@@ -274,8 +287,46 @@ static void finish(struct transfer *t, CURLcode code)
     free(body);
 }
 
-/// Ends the requests that libcurl has finished.
-static void collect(struct client *c)
+// While it is not known whether the server speaks HTTP/2, one request goes ahead: the others then share its connection,
+// or open their own. (libcurl's CURLOPT_PIPEWAIT would wait for the end of an HTTP/1.1 answer, and a watch has none.)
+
+static void start_waiting(struct client *c);
+
+static void on_patience_over(uv_timer_t *timer)
+{
+    struct client *c = timer->data;
+    c->known = true; // enough for now: they open their own connections
+    start_waiting(c);
+}
+
+/// May another request start? If not, it will in a while.
+static bool may_start(struct client *c)
+{
+    bool ahead = false;
+    for (const struct transfer *t = c->transfers; t != NULL; t = t->next)
+        ahead = ahead || (t->added && !t->answered);
+    if (c->known || !ahead)
+        return true;
+    if (!uv_is_active((uv_handle_t *)&c->patience))
+        uv_timer_start(&c->patience, on_patience_over, CLIENT_AHEAD_MS, 0);
+    return false;
+}
+
+static bool start(struct transfer *t)
+{
+    t->added = curl_multi_add_handle(t->client->multi, t->easy) == CURLM_OK;
+    return t->added;
+}
+
+static void start_waiting(struct client *c)
+{
+    for (struct transfer *t = c->transfers; t != NULL; t = t->next)
+        if (!t->added && may_start(c))
+            INVARIANT(start(t));
+}
+
+/// Ends the requests that libcurl has finished, starts those that can start now.
+static void go_on(struct client *c)
 {
     int left;
     CURLMsg *message;
@@ -287,6 +338,7 @@ static void collect(struct client *c)
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
         finish(t, code);
     }
+    start_waiting(c);
 }
 
 // ---- requests ----
@@ -418,7 +470,6 @@ static void set_transport(struct transfer *t, bool fresh)
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "clusterdns/" CDNS_VERSION);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); // rather wait for the one connection than open four
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CLIENT_CONNECT_SECONDS);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -447,20 +498,21 @@ int client_get(struct client *c, const char *path, bool fresh, const struct clie
     bool good = set_url(t, c->credentials, path) && set_identity(t, c->credentials) &&
                 append(&t->headers, "Accept: application/json");
     curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
-    if (!good || curl_multi_add_handle(c->multi, t->easy) != CURLM_OK) {
+    t->next = c->transfers;
+    c->transfers = t;
+    if (!good || ((fresh || may_start(c)) && !start(t))) {
         transfer_free(t);
         return CDNS_ENOMEM;
     }
-    t->added = true;
-    t->next = c->transfers;
-    c->transfers = t;
     *out = t;
     return 0;
 }
 
 void client_cancel(struct transfer *t)
 {
+    struct client *c = t->client;
     transfer_free(t);
+    start_waiting(c);
 }
 
 void client_close(struct client *c, void (*closed)(void *arg), void *arg)
@@ -472,6 +524,6 @@ void client_close(struct client *c, void (*closed)(void *arg), void *arg)
         unwatch_socket(c->sockets);
     c->closed = closed;
     c->closed_arg = arg;
-    uv_timer_stop(&c->timer);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&c->patience, on_timer_closed);
 }

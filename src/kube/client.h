@@ -12,6 +12,7 @@
 
 #define CLIENT_CONNECT_SECONDS 10 ///< for the connection, TLS included
 #define CLIENT_DEAD_PEER_MS 45000 ///< sent bytes, or keep-alive probes, may stay unacknowledged for so long
+#define CLIENT_AHEAD_MS 1000      ///< so long the others wait for the first request's answer (client.c)
 #define CLIENT_BODY_MAX 16384     ///< bytes of a failure's body that are kept
 
 struct client;

@@ -67,8 +67,9 @@ static int take_object(struct reading *r, json_t *object, size_t line)
     struct kube_object out;
     if (json_is_null(object) || r->callback == NULL)
         return 0;
-    if (json_is_object(object) && json_object_get(object, "kind") == NULL)
-        snprintf(text, sizeof text, "it has no kind");
+    if (json_is_object(object) &&
+        (json_object_get(object, "kind") == NULL || json_object_get(object, "apiVersion") == NULL))
+        snprintf(text, sizeof text, "it has no kind or no apiVersion");
     int kind = decode_kind(object), result = CDNS_EINVAL;
     if (text[0] == '\0') {
         if (kind != KUBE_NAMESPACE)

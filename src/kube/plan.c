@@ -5,7 +5,7 @@
 static uint64_t backoff(unsigned failures, uint64_t last, uint32_t random)
 {
     uint64_t base = PLAN_BACKOFF_FIRST_MS;
-    while (failures-- > 0 && base < last / 2)
+    for (unsigned i = PLAN_FREE; i < failures && base < last / 2; i++)
         base *= 2;
     if (base > last / 2)
         base = last / 2;
@@ -18,14 +18,22 @@ static enum step same(const struct ending *e)
     return e->phase == PHASE_WATCH ? STEP_WATCH : STEP_SYNC;
 }
 
+/// Watches end for all sorts of good reasons; only one that ends early again and again is a burden to the server.
+static uint64_t watch_wait(const struct ending *e, uint64_t wait)
+{
+    return e->lived_ms >= PLAN_LIVED_MS || (e->answered && e->failures < PLAN_FREE) ? 0 : wait;
+}
+
 /// What was asked for is too old, or newer than the server's state.
 static struct plan version_unusable(const struct ending *e, uint64_t wait)
 {
     if (e->phase == PHASE_WATCH) // a state not older than the last one can still be had
-        return (struct plan){.step = STEP_SYNC, .wait_ms = e->lived_ms >= PLAN_LIVED_MS ? 0 : wait, .quiet = true};
+        return (struct plan){.step = STEP_SYNC, .wait_ms = watch_wait(e, wait), .quiet = true};
     if (e->next_page)
-        return (struct plan){.step = STEP_LIST_ANEW, .quiet = true};
-    return (struct plan){.step = STEP_SYNC_ANEW, .wait_ms = e->has_version ? 0 : wait, .quiet = e->has_version};
+        return (struct plan){.step = STEP_LIST_ANEW, .quiet = true, .normal = true};
+    if (e->has_version)
+        return (struct plan){.step = STEP_SYNC_ANEW, .quiet = true, .normal = true};
+    return (struct plan){.step = STEP_SYNC_ANEW, .wait_ms = wait};
 }
 
 /// The server does not understand the request.
@@ -40,7 +48,7 @@ static struct plan after_status(const struct ending *e, uint64_t wait)
     if (s->expired || s->too_large)
         return version_unusable(e, wait);
     if (e->phase == PHASE_WATCHLIST && is_unsupported(s->code))
-        return (struct plan){.step = STEP_LIST, .quiet = true};
+        return (struct plan){.step = STEP_LIST, .quiet = true, .normal = true};
     if (s->retry_after > 0 && (s->code == 429 || s->code >= 500) && e->failures < PLAN_RETRY_AFTER_TIMES) {
         long seconds = s->retry_after < PLAN_RETRY_AFTER_LAST ? s->retry_after : PLAN_RETRY_AFTER_LAST;
         return (struct plan){.step = same(e), .wait_ms = (uint64_t)seconds * 1000};
@@ -59,9 +67,11 @@ struct plan plan_next(const struct ending *e, uint32_t random)
         return after_status(e, wait);
     if (e->phase == PHASE_WATCH && e->lived_ms >= PLAN_LIVED_MS)
         return (struct plan){.step = STEP_WATCH, .good = true, .quiet = true};
+    if (e->phase == PHASE_WATCH && e->answered)
+        return (struct plan){.step = STEP_WATCH, .wait_ms = watch_wait(e, wait), .quiet = true};
     if (e->failed)
         return (struct plan){.step = same(e), .wait_ms = wait};
     if (e->phase == PHASE_WATCHLIST) // it ended in good order, but without the bookmark: not understood
         return (struct plan){.step = STEP_LIST, .wait_ms = wait, .quiet = true};
-    return (struct plan){.step = same(e), .wait_ms = wait, .quiet = true};
+    return (struct plan){.step = same(e), .wait_ms = wait};
 }

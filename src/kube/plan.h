@@ -20,6 +20,7 @@ struct ending {
     struct api_status status; ///< code 0: not refused
     bool failed;              ///< the connection failed, was cut or gave no data for too long
     bool refused;             ///< … because nobody listens
+    bool answered;            ///< a 200 had come
     bool corrupt;             ///< what came was no JSON, or too large
     bool has_version;         ///< the request asked for a state not older than one seen before
     bool next_page;           ///< the request had a continue token
@@ -41,15 +42,17 @@ struct plan {
     uint64_t wait_ms; ///< before it
     bool good;        ///< nothing went wrong: the count of failures starts afresh
     bool quiet;       ///< not worth a word in the log
+    bool normal;      ///< the protocol's usual course: the count of failures stays
 };
 
 #define PLAN_BACKOFF_FIRST_MS 800  ///< the first wait is up to twice this
 #define PLAN_BACKOFF_LAST_MS 30000 ///< no wait is longer …
 #define PLAN_REFUSED_LAST_MS 5000  ///< … nor this, when nobody listens: such attempts burden no server
-#define PLAN_LIVED_MS 5000         ///< a stream that lived so long was a good one
-#define PLAN_RETRY_AFTER_LAST 30   ///< seconds that a Retry-After is followed at most
-#define PLAN_RETRY_AFTER_TIMES 10  ///< how often in a row
-#define PLAN_WATCH_FAILURES 5      ///< so many refused watches in a row, and the state is fetched anew
+#define PLAN_LIVED_MS 5000         ///< a watch that lived so long was a good one
+#define PLAN_FREE 2 ///< so many failures in a row do not lengthen the wait; a watch that was answered has none
+#define PLAN_RETRY_AFTER_LAST 30  ///< seconds that a Retry-After is followed at most
+#define PLAN_RETRY_AFTER_TIMES 10 ///< how often in a row
+#define PLAN_WATCH_FAILURES 5     ///< so many refused watches in a row, and the state is fetched anew
 
 /// `random` is a uniform 32-bit number, for the jitter.
 struct plan plan_next(const struct ending *e, uint32_t random);

@@ -287,6 +287,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
         .status = r->refusal,
         .failed = silent || result->error == CDNS_EIO || result->status == 0,
         .refused = result->refused,
+        .answered = result->status == 200,
         .has_version = r->version[0] != '\0' && !r->anew,
         .next_page = r->token != NULL,
         .lived_ms = (clock_monotonic_ns() - r->started) / 1000000,
@@ -296,7 +297,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     if (result->status != 0 && result->status != 200)
         api_status_from_http(result->status, result->body, result->body_len, result->retry_after, &e.status);
     struct plan plan = plan_next(&e, random_u32());
-    r->failures = plan.good ? 0 : r->failures + 1;
+    r->failures = plan.good ? 0 : r->failures + !plan.normal;
     if (!plan.quiet)
         report(r, &e, result);
     wait_for(r, plan.step, plan.wait_ms / r->timing.hurry);
@@ -337,7 +338,7 @@ static void on_watch_over(uv_timer_t *timer)
         uv_timer_start(timer, on_watch_over, (end - now) / 1000000 + 1, 0);
         return;
     }
-    struct client_result silent = {.error = CDNS_EIO, .reason = "", .body = ""};
+    struct client_result silent = {.status = client_status(r->transfer), .error = CDNS_EIO, .reason = "", .body = ""};
     client_cancel(r->transfer);
     stop_request(r);
     r->fresh = true;

@@ -19,8 +19,10 @@ static void steps(void **unused)
     } cases[] = {
         // Streams that end in good order, or are cut.
         {{.phase = PHASE_WATCH, LONG_LIVED}, STEP_WATCH, false, true},
-        {{.phase = PHASE_WATCH}, STEP_WATCH, true, true},
-        {{.phase = PHASE_WATCH, .failed = true, LONG_LIVED}, STEP_WATCH, false, true},
+        {{.phase = PHASE_WATCH, .answered = true}, STEP_WATCH, false, true},
+        {{.phase = PHASE_WATCH, .answered = true, .failures = PLAN_FREE}, STEP_WATCH, true, true},
+        {{.phase = PHASE_WATCH, .failed = true, .answered = true, LONG_LIVED}, STEP_WATCH, false, true},
+        {{.phase = PHASE_WATCH, .failed = true, .answered = true}, STEP_WATCH, false, true},
         {{.phase = PHASE_WATCH, .failed = true}, STEP_WATCH, true, false},
         {{.phase = PHASE_WATCH, .failed = true, .refused = true}, STEP_WATCH, true, false},
         {{.phase = PHASE_WATCHLIST}, STEP_LIST, true, true},
@@ -32,6 +34,11 @@ static void steps(void **unused)
         // Too old, too new.
         {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, LONG_LIVED}, STEP_SYNC, false, true},
         {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}}, STEP_SYNC, true, true},
+        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, .answered = true}, STEP_SYNC, false, true},
+        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, .answered = true, .failures = PLAN_FREE},
+         STEP_SYNC,
+         true,
+         true},
         {{.phase = PHASE_WATCHLIST, .status = {.code = 410, .expired = true}, .has_version = true},
          STEP_SYNC_ANEW,
          false,
@@ -76,8 +83,9 @@ static void waits(void **unused)
     const struct ending cut = {.phase = PHASE_LIST, .failed = true};
     assert_int_equal(wait_of(cut, 0, 0), 800);
     assert_int_equal(wait_of(cut, 0, UINT32_MAX), 1599);
-    assert_int_equal(wait_of(cut, 1, 0), 1600);
-    assert_int_equal(wait_of(cut, 3, 0), 6400);
+    assert_int_equal(wait_of(cut, PLAN_FREE, 0), 800);
+    assert_int_equal(wait_of(cut, PLAN_FREE + 1, 0), 1600);
+    assert_int_equal(wait_of(cut, PLAN_FREE + 3, 0), 6400);
     assert_int_equal(wait_of(cut, 9, 0), 15000);
     assert_int_equal(wait_of(cut, UINT32_MAX, UINT32_MAX), 29999);
     const struct ending refused = {.phase = PHASE_WATCH, .failed = true, .refused = true};
@@ -96,6 +104,9 @@ static void good_endings(void **unused)
     const struct ending good = {.phase = PHASE_WATCH, .failed = true, LONG_LIVED}, bad = {.phase = PHASE_WATCH};
     assert_true(plan_next(&good, 0).good);
     assert_false(plan_next(&bad, 0).good);
+    const struct ending refused = {.phase = PHASE_WATCHLIST, .status = {.code = 422}};
+    assert_true(plan_next(&refused, 0).normal);
+    assert_false(plan_next(&bad, 0).normal);
 }
 
 int main(void)
