@@ -59,7 +59,11 @@ def _die_with_parent():
 
 
 class Process:
-    """A program that runs until it is stopped; its output goes to `log_path` (appended)."""
+    """A program that runs until it is stopped; its output goes to `log_path` (appended).
+
+    It is killed when the thread that started it ends, so that no test run leaves anything behind: start it from the main
+    thread.
+    """
 
     def __init__(self, name, argv, log_path, env=None, cwd=None):
         self.name, self.argv, self.log_path, self.env, self.cwd = name, [str(a) for a in argv], log_path, env, cwd
