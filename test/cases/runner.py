@@ -164,6 +164,11 @@ def objects_of(text):
     return [obj for obj in yaml.safe_load_all(text) if obj]
 
 
+def check_sanitizers(output):
+    complaint = re.search(r"(ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:).*", output)
+    assert not complaint, f"{complaint.group(0)}\n{output}"
+
+
 def bound_ports():
     """{"udp": ports, "tcp": listening ports} of this machine, from the kernel's tables."""
     found = {"udp": set(), "tcp": set()}
@@ -350,7 +355,7 @@ class Player:
                     getattr(self, "do_" + kind.replace(" ", "_"))(self.fill(step))
                 except (AssertionError, OSError, CaseError) as error:
                     raise AssertionError(f"{self.case.path}:{line}: {kind}: {error}\n{self.log_tail()}") from None
-            self.check_no_crash()
+            self.check_end()
         finally:
             self.tear_down()
 
@@ -375,15 +380,13 @@ class Player:
         self.cluster.clean()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def check_no_crash(self):
-        """The end of every case: a server that still runs stops when it is told to, and no sanitizer complained."""
+    def check_end(self):
+        """A server that still runs stops when it is told to, and no sanitizer complained."""
         if self.server is not None and self.server.child is not None:
             status = self.server.stop(STEP_SECONDS)
             if status != 0:
                 raise AssertionError(f"{self.case.path}: the server ended with {status}\n{self.log_tail()}")
-        complaint = re.search(r"(ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:).*", self.log())
-        if complaint:
-            raise AssertionError(f"{self.case.path}: {complaint.group(0)}\n{self.log()}")
+        check_sanitizers(self.log())
 
     def log(self):
         return self.server.log() if self.server else ""
@@ -429,6 +432,7 @@ class Player:
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, timeout=START_SECONDS, check=False,
         )  # fmt: skip
+        check_sanitizers(done.stdout)
         assert done.returncode == step.get("status", 0), f"ended with {done.returncode}:\n{done.stdout}"
         for pattern in step.get("output", []):
             assert re.search(pattern, done.stdout, re.M), f"no line matches {pattern} in:\n{done.stdout}"
