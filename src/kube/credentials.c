@@ -70,7 +70,7 @@ static int secret_read(const char *path, struct secret *out, struct report *r)
         out->text = read_all(fd, &out->len);
     if (out->text != NULL)
         out->path = strdup(path);
-    int result = out->path != NULL ? 0 : fail(r, "%s: %s", path, strerror(errno));
+    int result = out->text != NULL && out->path != NULL ? 0 : fail(r, "%s: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
     if (result != 0) {

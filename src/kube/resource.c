@@ -18,8 +18,10 @@ const struct resource resources[KUBE_KINDS] = {
 /// "NAME=value&" with the value escaped; "" (allocated) when `value` is empty.
 static char *parameter(const char *name, const char *value)
 {
+    if (*value == '\0')
+        return strdup("");
     char *out = NULL, *escaped = curl_easy_escape(NULL, value, 0);
-    if (escaped != NULL && asprintf(&out, *value != '\0' ? "%s=%s&" : "", name, escaped) < 0)
+    if (escaped != NULL && asprintf(&out, "%s=%s&", name, escaped) < 0)
         out = NULL;
     curl_free(escaped);
     return out;

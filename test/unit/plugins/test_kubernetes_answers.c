@@ -105,55 +105,54 @@ static const struct answer_case headless[] = {
 #define WEB "web.default.svc.cluster.local."
 #define DB(host) host ".db.default.svc.cluster.local."
 
-static const struct answer_case
-    srv[] =
-        {
-            {"_http._tcp.web.default.svc.cluster.local SRV",
-             "NOERROR AN @ 5 SRV 0 50 80 " WEB " AR " WEB " 5 A 10.96.0.10; " WEB " 5 AAAA fd00:10::10"},
-            {"http.tcp.web.default.svc.cluster.local SRV",
-             "NOERROR AN @ 5 SRV 0 50 80 " WEB " AR " WEB " 5 A 10.96.0.10; " WEB " 5 AAAA fd00:10::10"},
-            {"_http._tcp.web.default.svc.Cluster.Local SRV",
-             "NOERROR AN @ 5 SRV 0 50 80 web.default.svc.Cluster.Local. AR web.default.svc.Cluster.Local. 5 A "
-             "10.96.0.10; "
-             "web.default.svc.Cluster.Local. 5 AAAA fd00:10::10"},
-            {"web.default.svc.cluster.local SRV",
-             "NOERROR AN @ 5 SRV 0 25 80 " WEB "; @ 5 SRV 0 25 443 " WEB " AR @ 5 A 10.96.0.10; @ 5 AAAA fd00:10::10"},
-            // three entries make a third each; those of one number are one record
-            {"dns.default.svc.cluster.local SRV", "NOERROR AN @ 5 SRV 0 33 53 dns.default.svc.cluster.local.; @ 5 SRV "
-                                                  "0 33 9153 dns.default.svc.cluster.local. AR "
-                                                  "@ 5 A 10.96.0.2"},
-            {"_._udp.dns.default.svc.cluster.local SRV", "NOERROR AN @ 5 SRV 0 100 53 dns.default.svc.cluster.local. "
-                                                         "AR dns.default.svc.cluster.local. 5 A 10.96.0.2"},
-            {"_http._udp.web.default.svc.cluster.local SRV", "NXDOMAIN"},
-            {"portless.default.svc.cluster.local SRV", "NOERROR"},
-            {"unnamed.default.svc.cluster.local SRV",
-             "NOERROR AN @ 5 SRV 0 100 80 unnamed.default.svc.cluster.local. AR @ 5 A 10.96.0.4"},
-            {"_._tcp.unnamed.default.svc.cluster.local SRV",
-             "NOERROR AN @ 5 SRV 0 100 80 unnamed.default.svc.cluster.local. AR unnamed.default.svc.cluster.local. 5 A "
-             "10.96.0.4"},
-            {"_sql._tcp.db.default.svc.cluster.local SRV",
-             "NOERROR AN @ 5 SRV 0 25 5432 " DB("db-0") "; @ 5 SRV 0 25 5432 " DB("db-1") "; @ 5 SRV 0 25 5432 " DB("10"
-                                                                                                                    "-2"
-                                                                                                                    "44"
-                                                                                                                    "-1"
-                                                                                                                    "-"
-                                                                                                                    "3") " AR " DB(
-                 "db-0") " 5 A 10.244.1.1; " DB("db-1") " 5 A 10.244.1.2; " DB("10-244-1-3") " 5 A "
-                                                                                             "10.244.1."
-                                                                                             "3; " DB(
-                                                                                                 "db-0") " 5 AAAA "
-                                                                                                         "fd00:244::"
-                                                                                                         "11"},
-            {"db-0.db.default.svc.cluster.local SRV",
-             "NOERROR AN @ 5 SRV 0 25 5432 " DB("db-0") "; @ 5 SRV 0 25 9000 " DB(
-                 "db-0") " AR @ 5 A 10.244.1.1; @ 5 AAAA fd00:244::11"},
-            {"named.web.default.svc.cluster.local SRV",
-             "NOERROR AN @ 5 SRV 0 50 8080 named." WEB "; @ 5 SRV 0 50 8443 named." WEB " AR @ 5 A 10.244.0.2"},
-            {"shared.other.svc.cluster.local SRV", "NOERROR AN @ 5 SRV 0 50 80 pair.shared.other.svc.cluster.local. AR "
-                                                   "pair.shared.other.svc.cluster.local. 5 A "
-                                                   "10.244.5.1; pair.shared.other.svc.cluster.local. 5 A 10.244.5.2"},
-            {"cluster.local SRV", "NOERROR"},
-            {"nosuch.default.svc.cluster.local SRV", "NXDOMAIN"},
+static const struct answer_case srv[] = {
+    {"_http._tcp.web.default.svc.cluster.local SRV",
+     "NOERROR AN @ 5 SRV 0 50 80 " WEB " AR " WEB " 5 A 10.96.0.10; " WEB " 5 AAAA fd00:10::10"},
+    {"http.tcp.web.default.svc.cluster.local SRV",
+     "NOERROR AN @ 5 SRV 0 50 80 " WEB " AR " WEB " 5 A 10.96.0.10; " WEB " 5 AAAA fd00:10::10"},
+    {"_http._tcp.web.default.svc.Cluster.Local SRV",
+     "NOERROR AN @ 5 SRV 0 50 80 web.default.svc.Cluster.Local. AR web.default.svc.Cluster.Local. 5 A "
+     "10.96.0.10; "
+     "web.default.svc.Cluster.Local. 5 AAAA fd00:10::10"},
+    {"web.default.svc.cluster.local SRV",
+     "NOERROR AN @ 5 SRV 0 25 80 " WEB "; @ 5 SRV 0 25 443 " WEB " AR @ 5 A 10.96.0.10; @ 5 AAAA fd00:10::10"},
+    // three entries make a third each; those of one number are one record
+    {"dns.default.svc.cluster.local SRV", "NOERROR AN @ 5 SRV 0 33 53 dns.default.svc.cluster.local.; @ 5 SRV "
+                                          "0 33 9153 dns.default.svc.cluster.local. AR "
+                                          "@ 5 A 10.96.0.2"},
+    {"_._udp.dns.default.svc.cluster.local SRV", "NOERROR AN @ 5 SRV 0 100 53 dns.default.svc.cluster.local. "
+                                                 "AR dns.default.svc.cluster.local. 5 A 10.96.0.2"},
+    {"_http._udp.web.default.svc.cluster.local SRV", "NXDOMAIN"},
+    {"portless.default.svc.cluster.local SRV", "NOERROR"},
+    {"unnamed.default.svc.cluster.local SRV",
+     "NOERROR AN @ 5 SRV 0 100 80 unnamed.default.svc.cluster.local. AR @ 5 A 10.96.0.4"},
+    {"_._tcp.unnamed.default.svc.cluster.local SRV",
+     "NOERROR AN @ 5 SRV 0 100 80 unnamed.default.svc.cluster.local. AR unnamed.default.svc.cluster.local. 5 A "
+     "10.96.0.4"},
+    {"_sql._tcp.db.default.svc.cluster.local SRV",
+     "NOERROR AN @ 5 SRV 0 25 5432 " DB("db-0") "; @ 5 SRV 0 25 5432 " DB("db-1") "; @ 5 SRV 0 25 5432 " DB(
+         "10"
+         "-2"
+         "44"
+         "-1"
+         "-"
+         "3") " AR " DB("db-0") " 5 A 10.244.1.1; " DB("db-1") " 5 A 10.244.1.2; " DB("10-244-1-3") " 5 A "
+                                                                                                    "10.244.1."
+                                                                                                    "3; " DB(
+                                                                                                        "db-0") " 5 "
+                                                                                                                "AAAA "
+                                                                                                                "fd00:"
+                                                                                                                "244::"
+                                                                                                                "11"},
+    {"db-0.db.default.svc.cluster.local SRV", "NOERROR AN @ 5 SRV 0 25 5432 " DB("db-0") "; @ 5 SRV 0 25 9000 " DB(
+                                                  "db-0") " AR @ 5 A 10.244.1.1; @ 5 AAAA fd00:244::11"},
+    {"named.web.default.svc.cluster.local SRV",
+     "NOERROR AN @ 5 SRV 0 50 8080 named." WEB "; @ 5 SRV 0 50 8443 named." WEB " AR @ 5 A 10.244.0.2"},
+    {"shared.other.svc.cluster.local SRV", "NOERROR AN @ 5 SRV 0 50 80 pair.shared.other.svc.cluster.local. AR "
+                                           "pair.shared.other.svc.cluster.local. 5 A "
+                                           "10.244.5.1; pair.shared.other.svc.cluster.local. 5 A 10.244.5.2"},
+    {"cluster.local SRV", "NOERROR"},
+    {"nosuch.default.svc.cluster.local SRV", "NXDOMAIN"},
 };
 
 static const struct answer_case ptr[] = {
