@@ -98,6 +98,13 @@ def _odd_service(case, left, right):
     return surplus and not missing and all(_ODD_SERVICE.search(record) for record in surplus)
 
 
+def _nil_server(case, left, right):
+    name, kind, _ = _question(case)
+    if kind == "NS":
+        return left.rcode == "SERVFAIL" and right.rcode == "NOERROR"
+    return name.lower().startswith("ns.dns.") and any(r.endswith(" CNAME <nil>.") for r in left.sections["answer"])
+
+
 # The names are those of docs/compatibility.md.
 CLASSES: list[Accepted] = [
     Accepted(
@@ -139,4 +146,5 @@ CLASSES: list[Accepted] = [
         _odd_service,
         0.02,
     ),
+    Accepted("nil-server", "a name server's Service of type ExternalName has no address; CoreDNS writes <nil>", _nil_server, 0.02),
 ]

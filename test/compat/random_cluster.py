@@ -44,6 +44,7 @@ ZONES = [  # the zones of a kubernetes directive; the first set is what nearly e
     ["second.test", "cluster.local", "10.in-addr.arpa", "ip6.arpa"],
     ["CLUSTER.Local", "IN-ADDR.arpa"],
     ["96.10.in-addr.arpa", "svc.cluster.local"],
+    ["cluster.local", "10.96.0.0/13", "10.244.0.0/23", "fd00:10:244::/48"],
     ["local", "."],
     ["."],
 ]
@@ -231,8 +232,8 @@ class Maker:
         )  # fmt: skip
 
 
-def objects(rng):
-    """A cluster as a list of API objects."""
+def objects(rng, own=None):
+    """A cluster as a list of API objects; `own` is an address of this machine, which makes services name servers."""
     made = Maker(rng)
     for name in NAMESPACES:
         made.namespace(name)
@@ -249,6 +250,10 @@ def objects(rng):
     made.slice("shop", FQDN)
     made.slice("shop", FQDN)
     made.big()
+    if own is not None and _chance(rng, 0.6):
+        for item in rng.sample([obj for obj in made.list if obj.get("addressType") == "IPv4"], rng.randint(1, 4)):
+            for endpoint in item["endpoints"][:2]:
+                endpoint["addresses"][0] = own
     return made.list
 
 
@@ -308,7 +313,10 @@ def corefile(rng):
     block = "." if _chance(rng, 0.7) else " ".join(zones)
     after = "\n    whoami" if _chance(rng, 0.8 if through else 0.2) else ""
     text = f"{block} {{\n    errors\n    ready 127.0.0.1:@READY@\n    kubernetes {' '.join(zones)} {{\n        {lines}\n    }}{after}\n}}\n"
-    return Corefile(text, tuple(zones))
+    if "second.test" not in zones and _chance(rng, 0.25):
+        zones = [*zones, "second.test"]
+        text += "second.test {\n    kubernetes {\n        kubeconfig @KUBECONFIG@\n        ttl 7\n    }\n}\n"
+    return Corefile(text, tuple(zone for zone in zones if "/" not in zone))
 
 
 # ---- questions

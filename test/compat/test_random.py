@@ -44,7 +44,7 @@ def test_same_answers(seed):
     print(f"\nCLUSTERDNS_SEED={seed} CLUSTERDNS_QUESTIONS={QUESTIONS}", flush=True)
     rng, totals, different = random.Random(seed), Counter(), []
     with compare.ControlPlane() as plane:
-        cluster = random_cluster.load(plane, random_cluster.objects(rng))
+        cluster = random_cluster.load(plane, random_cluster.objects(rng, compare.own_address()))
         for number in range(max(1, QUESTIONS // PER_COREFILE)):
             corefile = random_cluster.corefile(rng)
             lines = random_cluster.questions(rng, cluster, corefile, PER_COREFILE)
