@@ -70,10 +70,11 @@ static int secret_read(const char *path, struct secret *out, struct report *r)
         out->text = read_all(fd, &out->len);
     if (out->text != NULL)
         out->path = strdup(path);
-    int result = out->text != NULL && out->path != NULL ? 0 : fail(r, "%s: %s", path, strerror(errno));
+    bool whole = out->text != NULL && out->path != NULL;
+    int result = whole ? 0 : fail(r, "%s: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
-    if (result != 0) {
+    if (!whole) {
         secret_clear(out);
         return result;
     }

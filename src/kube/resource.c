@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown": pods that have ended keep their address.
 #define LIVE_PODS "status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed%2Cstatus.phase%21%3DUnknown"

@@ -152,9 +152,8 @@ static int build(void **state)
     static const struct corefile_key keys[2] = {
         {.token = &names[0], .scheme = "dns", .zone = "example.", .port = 1053, .has_port = true},
         {.token = &names[0], .scheme = "dns", .zone = "other.example.", .port = 1053, .has_port = true}};
-    static struct corefile_block blocks[2] = {
-        {.keys = &keys[0], .nkeys = 1, .directives = lines, .ndirectives = 3},
-        {.keys = &keys[1], .nkeys = 1, .directives = lines, .ndirectives = 3}};
+    static struct corefile_block blocks[2] = {{.keys = &keys[0], .nkeys = 1, .directives = lines, .ndirectives = 3},
+                                              {.keys = &keys[1], .nkeys = 1, .directives = lines, .ndirectives = 3}};
     static const struct corefile cf = {.blocks = blocks, .nblocks = 2};
     static const struct plugin *const list[3] = {&plugins[0], &plugins[1], &plugins[2]};
     char error[CONFIG_ERROR_MAX];
