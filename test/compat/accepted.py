@@ -38,11 +38,12 @@ def _unsynced(case, left, right):
 
 def _apex_ns_case(case, left, right):
     name, kind, _ = _question(case)
-    if name == name.lower() or right.rcode != "NOERROR":
+    if name == name.lower() or right.rcode != "NOERROR" or left.sections["answer"]:
         return False
     if kind == "NS":
-        return not left.sections["answer"] and all(" NS ns.dns." in r for r in right.sections["answer"])
-    return name.lower().startswith("ns.dns.") and not left.sections["answer"]
+        return all(" NS " in record for record in right.sections["answer"])
+    leads_there = any(record.startswith("ns.dns.") for record in right.sections["answer"])
+    return name.lower().startswith("ns.dns.") or leads_there
 
 
 def _no_answer(case, left, right):
@@ -105,6 +106,12 @@ def _nil_server(case, left, right):
     return name.lower().startswith("ns.dns.") and any(r.endswith(" CNAME <nil>.") for r in left.sections["answer"])
 
 
+def _unsendable(case, left, right):
+    _, _, options = _question(case)
+    sizes = [int(option[5:]) for option in options if option.startswith("edns=")]
+    return "tcp" not in options and left.result == "no answer" and "TC" in right.flags and any(size > 65507 for size in sizes)
+
+
 # The names are those of docs/compatibility.md.
 CLASSES: list[Accepted] = [
     Accepted(
@@ -147,4 +154,5 @@ CLASSES: list[Accepted] = [
         0.02,
     ),
     Accepted("nil-server", "a name server's Service of type ExternalName has no address; CoreDNS writes <nil>", _nil_server, 0.02),
+    Accepted("unsendable", "CoreDNS fills a UDP packet with more than IPv4 carries, and stays silent", _unsendable, 0.01),
 ]

@@ -208,8 +208,9 @@ class Maker:
     def big(self):
         """Answers that do not fit: many endpoints, some with one hostname, in several slices."""
         self.add("Service", "shop", "big", spec={"type": "ClusterIP", "clusterIP": "None", "ports": [{"name": "http", "port": 80}]})
+        sizes = self.rng.choices([5, 12, 30, 60, 250, 1000], [6, 6, 6, 6, 3, 1], k=2)
         for number in range(2):
-            endpoints = [{"addresses": [f"10.245.{number}.{i}"], "conditions": {}} for i in range(1, self.rng.choice([5, 12, 30, 60]))]
+            endpoints = [{"addresses": [f"10.245.{4 * number + i // 256}.{i % 256}"], "conditions": {}} for i in range(sizes[number])]
             if number == 0:
                 for endpoint in endpoints[:20]:
                     endpoint["hostname"] = "many"
