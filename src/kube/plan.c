@@ -21,7 +21,7 @@ static enum step same(const struct ending *e)
 /// Watches end for all sorts of good reasons; only one that ends early again and again is a burden to the server.
 static uint64_t watch_wait(const struct ending *e, uint64_t wait)
 {
-    return e->lived_ms >= PLAN_LIVED_MS || (e->answered && e->failures < PLAN_FREE) ? 0 : wait;
+    return e->lived_ms >= PLAN_LIVED_MS || e->failures < PLAN_FREE ? 0 : wait;
 }
 
 /// What was asked for is too old, or newer than the server's state.
@@ -65,13 +65,11 @@ struct plan plan_next(const struct ending *e, uint32_t random)
         return (struct plan){.step = STEP_SYNC, .wait_ms = wait};
     if (e->status.code != 0)
         return after_status(e, wait);
-    if (e->phase == PHASE_WATCH && e->lived_ms >= PLAN_LIVED_MS)
-        return (struct plan){.step = STEP_WATCH, .good = true, .quiet = true};
     if (e->phase == PHASE_WATCH && e->answered)
-        return (struct plan){.step = STEP_WATCH, .wait_ms = watch_wait(e, wait), .quiet = true};
-    if (e->failed)
-        return (struct plan){.step = same(e), .wait_ms = wait};
-    if (e->phase == PHASE_WATCHLIST) // it ended in good order, but without the bookmark: not understood
-        return (struct plan){.step = STEP_LIST, .wait_ms = wait, .quiet = true};
+        return (struct plan){
+            .step = STEP_WATCH, .wait_ms = watch_wait(e, wait), .good = e->lived_ms >= PLAN_LIVED_MS, .quiet = true};
+    // Without the bookmark at its end a WatchList was not understood: an old server takes it for a plain watch.
+    if (e->phase == PHASE_WATCHLIST && e->answered && (e->silent || !e->failed))
+        return (struct plan){.step = STEP_LIST, .wait_ms = wait, .quiet = !e->silent};
     return (struct plan){.step = same(e), .wait_ms = wait};
 }

@@ -19,6 +19,7 @@ struct ending {
     enum phase phase;
     struct api_status status; ///< code 0: not refused
     bool failed;              ///< the connection failed, was cut or gave no data for too long
+    bool silent;              ///< … the last of these
     bool refused;             ///< … because nobody listens
     bool answered;            ///< a 200 had come
     bool corrupt;             ///< what came was no JSON, or too large

@@ -41,6 +41,7 @@ struct reflector {
     char version[VERSION_MAX];      ///< the state the store has; "": none yet
     char list_version[VERSION_MAX]; ///< of the list under way: its first page's
     char *token;                    ///< of the list's next page; NULL: the first one
+    unsigned pages;                 ///< of the list under way that have come
     bool anew, unpaged;             ///< of the list under way: newest state; in one page
     unsigned failures;
     bool troubled; ///< a trouble was reported and is not over
@@ -183,7 +184,9 @@ static int finish_page(struct reflector *r)
     if (result != 0)
         return result;
     json_t *envelope = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
-    bool good = is_list(r, envelope) && (r->token != NULL || take_version(envelope, r->list_version));
+    // One that never ends would be asked for without a pause.
+    bool good = is_list(r, envelope) && ++r->pages <= LIST_PAGES_MAX &&
+                (r->token != NULL || take_version(envelope, r->list_version));
     const char *token = text_at(json_object_get(envelope, "metadata"), "continue");
     free(r->token);
     r->token = good && *token != '\0' ? strdup(token) : NULL;
@@ -286,10 +289,11 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
         .phase = r->phase,
         .status = r->refusal,
         .failed = silent || result->error == CDNS_EIO || result->status == 0,
+        .silent = silent,
         .refused = result->refused,
         .answered = result->status == 200,
         .has_version = r->version[0] != '\0' && !r->anew,
-        .next_page = r->token != NULL,
+        .next_page = r->token != NULL && !r->unpaged, // pages nobody asked for are no reason to ask again at once
         .lived_ms = (clock_monotonic_ns() - r->started) / 1000000,
         .failures = r->failures,
     };
@@ -345,6 +349,12 @@ static void on_watch_over(uv_timer_t *timer)
     go_on(r, &silent, true);
 }
 
+static void start_list(struct reflector *r)
+{
+    r->pages = 0;
+    feed_relist_begin(r->feed, r->kind);
+}
+
 /// The path of the request that `r->step` asks for; sets the phase.
 static char *prepare(struct reflector *r)
 {
@@ -360,7 +370,7 @@ static char *prepare(struct reflector *r)
     r->anew = r->anew || r->step == STEP_SYNC_ANEW || r->step == STEP_LIST_ANEW;
     r->unpaged = r->unpaged || r->step == STEP_LIST_ANEW;
     if (r->token == NULL)
-        feed_relist_begin(r->feed, r->kind);
+        start_list(r);
     if (r->step == STEP_SYNC || r->step == STEP_SYNC_ANEW) {
         r->phase = PHASE_WATCHLIST;
         return resource_watchlist_path(r->resource, r->anew ? "" : r->version, r->agreed_seconds);

@@ -370,8 +370,9 @@ def test_wrong_authority(setup):
     """A server that the kubeconfig's CA did not sign is not talked to."""
     api = setup.prepare()
     config = api.kubeconfig(setup.path("kubeconfig"))
+    with open(config, encoding="utf-8") as file:
+        text = file.read()
     with ApiReplay() as other:
-        text = open(config, encoding="utf-8").read()
         with open(other.kubeconfig(setup.path("other")), encoding="utf-8") as file:
             wrong = json.load(file)["clusters"][0]["cluster"]["certificate-authority-data"]
     right = json.loads(text)["clusters"][0]["cluster"]["certificate-authority-data"]
@@ -383,6 +384,23 @@ def test_wrong_authority(setup):
     with open(config, "w", encoding="utf-8") as file:  # corrected under the running server
         file.write(text)
     wait_for(lambda: setup.rcode("none.shop") == "NXDOMAIN", RETRY, "the sync")
+
+
+@pytest.mark.parametrize(("name", "good"), [("localhost", True), ("wrong.example", False)])
+def test_tls_server_name(setup, name, good):
+    """The certificate is verified by the name that the kubeconfig gives, not by the address."""
+    api = setup.prepare()
+    path = api.kubeconfig(setup.path("kubeconfig"))
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    config["clusters"][0]["cluster"]["tls-server-name"] = name
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(config, file)
+    setup.start(f"kubeconfig {path}", synced=good)
+    if good:
+        assert api.requests[0].headers["Host"] == f"127.0.0.1:{api.port}"
+    else:
+        setup.wait_log("the API server cannot be reached: SSL: no alternative certificate subject name matches")
 
 
 def test_endpoint(setup):

@@ -18,23 +18,25 @@ static void steps(void **unused)
         bool waits, quiet;
     } cases[] = {
         // Streams that end in good order, or are cut.
-        {{.phase = PHASE_WATCH, LONG_LIVED}, STEP_WATCH, false, true},
+        {{.phase = PHASE_WATCH, .answered = true, LONG_LIVED}, STEP_WATCH, false, true},
+        {{.phase = PHASE_WATCH, .failed = true, LONG_LIVED}, STEP_WATCH, true, false}, // as a connection's time-out
         {{.phase = PHASE_WATCH, .answered = true}, STEP_WATCH, false, true},
         {{.phase = PHASE_WATCH, .answered = true, .failures = PLAN_FREE}, STEP_WATCH, true, true},
         {{.phase = PHASE_WATCH, .failed = true, .answered = true, LONG_LIVED}, STEP_WATCH, false, true},
         {{.phase = PHASE_WATCH, .failed = true, .answered = true}, STEP_WATCH, false, true},
         {{.phase = PHASE_WATCH, .failed = true}, STEP_WATCH, true, false},
         {{.phase = PHASE_WATCH, .failed = true, .refused = true}, STEP_WATCH, true, false},
-        {{.phase = PHASE_WATCHLIST}, STEP_LIST, true, true},
-        {{.phase = PHASE_WATCHLIST, .failed = true}, STEP_SYNC, true, false},
+        {{.phase = PHASE_WATCHLIST, .answered = true}, STEP_LIST, true, true},
+        {{.phase = PHASE_WATCHLIST, .answered = true, .failed = true, .silent = true}, STEP_LIST, true, false},
+        {{.phase = PHASE_WATCHLIST, .answered = true, .failed = true}, STEP_SYNC, true, false},
+        {{.phase = PHASE_WATCHLIST, .failed = true, .silent = true}, STEP_SYNC, true, false},
         {{.phase = PHASE_LIST, .failed = true, .next_page = true}, STEP_SYNC, true, false},
         // Broken data.
         {{.phase = PHASE_WATCH, .corrupt = true, LONG_LIVED}, STEP_SYNC, true, false},
         {{.phase = PHASE_LIST, .corrupt = true}, STEP_SYNC, true, false},
         // Too old, too new.
         {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, LONG_LIVED}, STEP_SYNC, false, true},
-        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}}, STEP_SYNC, true, true},
-        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, .answered = true}, STEP_SYNC, false, true},
+        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}}, STEP_SYNC, false, true},
         {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, .answered = true, .failures = PLAN_FREE},
          STEP_SYNC,
          true,
@@ -101,7 +103,8 @@ static void waits(void **unused)
 static void good_endings(void **unused)
 {
     (void)unused;
-    const struct ending good = {.phase = PHASE_WATCH, .failed = true, LONG_LIVED}, bad = {.phase = PHASE_WATCH};
+    const struct ending good = {.phase = PHASE_WATCH, .failed = true, .answered = true, LONG_LIVED};
+    const struct ending bad = {.phase = PHASE_WATCH, .answered = true};
     assert_true(plan_next(&good, 0).good);
     assert_false(plan_next(&bad, 0).good);
     const struct ending refused = {.phase = PHASE_WATCHLIST, .status = {.code = 422}};

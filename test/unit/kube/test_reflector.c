@@ -408,16 +408,17 @@ static void silence(void **unused)
 {
     (void)unused;
     static const struct scripted_step script[] = {
-        {WATCHLIST, NULL, OK ADDED("a", "1"), true},                                // stalls among the initial events
-        {WATCHLIST, "resourceVersion=", "", true},                                  // says nothing at all
-        {WATCHLIST, NULL, OK ADDED("a", "1") END("100") BOOKMARK("101", ""), true}, // stops sending bookmarks
-        {"resourceVersion=101&", WATCHLIST, OK, true},                              // goes on longer than agreed
+        {WATCHLIST, NULL, "", true},                 // says nothing at all
+        {WATCHLIST, NULL, OK ADDED("a", "1"), true}, // stalls among the initial events: perhaps it knows none
+        {"limit=500&resourceVersion=0 ", NULL, LIST("100", "", SERVICE("a", "1")), false},
+        {"resourceVersion=100&", WATCHLIST, OK BOOKMARK("101", ""), true}, // stops sending bookmarks
+        {"resourceVersion=101&", WATCHLIST, OK, true},                     // goes on longer than agreed
         {"resourceVersion=101&", WATCHLIST, OK ADDED("b", "102"), true},
     };
     timing.silence_ms = timing.bookmark_ms = timing.overtime_ms = 150;
     timing.watch_seconds = 0;
     start(script);
-    run_until(5, 2);
+    run_until(6, 2);
     stop();
 }
 
