@@ -13,6 +13,7 @@ import string
 import uuid
 from dataclasses import dataclass
 
+import dns.exception
 import dns.name
 import dns.reversename
 
@@ -48,6 +49,7 @@ ZONES = [  # the zones of a kubernetes directive; the first set is what nearly e
     ["local", "."],
     ["."],
 ]
+FALLTHROUGHS = ["", "in-addr.arpa ip6.arpa", "shop.svc.cluster.local 10.in-addr.arpa"]
 
 
 def _chance(rng, probability):
@@ -130,7 +132,8 @@ class Maker:
         rng = self.rng
         if _chance(rng, 0.3):
             return rng.choice(OUTSIDE)
-        name = f"{rng.choice(SERVICES)}.{rng.choice(NAMESPACES)}.svc.{rng.choice(['cluster.local'] * 4 + ['second.test', 'sub.cluster.local'])}"
+        zone = rng.choice(["cluster.local"] * 4 + ["second.test", "sub.cluster.local"])
+        name = f"{rng.choice(SERVICES)}.{rng.choice(NAMESPACES)}.svc.{zone}"
         if _chance(rng, 0.15):
             name = f"{rng.choice(HOSTNAMES)}.{name}"
         if _chance(rng, 0.1):
@@ -303,7 +306,7 @@ def corefile(rng):
         options.append(f"pods {rng.choice(['disabled', 'insecure', 'insecure', 'verified', 'verified'])}")
     if _chance(rng, 0.5):
         options.append(f"ttl {rng.choice([0, 1, 30, 301, 3600])}")
-    through = rng.choice(["fallthrough", "fallthrough in-addr.arpa ip6.arpa", "fallthrough shop.svc.cluster.local 10.in-addr.arpa", "", "", ""])
+    through = rng.choice(["", "", "", *(f"fallthrough {zones}" for zones in FALLTHROUGHS)])
     options += [through] if through else []
     options += [option for option in ("endpoint_pod_names", "ignore empty_service") if _chance(rng, 0.3)]
     if _chance(rng, 0.08):
@@ -323,8 +326,15 @@ def corefile(rng):
 # ---- questions
 
 COMMON = ["A"] * 10 + ["AAAA"] * 7 + ["SRV"] * 7 + ["PTR", "TXT", "CNAME", "NS", "SOA", "MX", "ANY", "HTTPS"]
-RARE = ["DS", "CAA", "TYPE65534", "AXFR", "IXFR", "HINFO", "NULL", "RRSIG", "DNSKEY", "SVCB", "NAPTR", "TYPE0", "TYPE255", "NSEC", "A6", "DNAME"]
-ODD_LABELS = [b"\x00", b"\xff\xfe", b"a.b", b"web.shop", b" ", b"*", b"\\", b'"', b"(", b"@", b"/", b"_", b"__http", b"-", b"a/b", b"K\xe2\x84\xaa"]
+RARE = [
+    "DS", "CAA", "TYPE65534", "AXFR", "IXFR", "HINFO", "NULL", "RRSIG", "DNSKEY", "SVCB", "NAPTR", "TYPE0", "TYPE255", "NSEC",
+    "A6", "DNAME",
+]  # fmt: skip
+ODD_LABELS = [
+    b"\x00", b"\xff\xfe", b"a.b", b"web.shop", b" ", b"*", b"\\", b'"', b"(", b"@", b"/", b"_", b"__http", b"-", b"a/b",
+    b"K\xe2\x84\xaa",
+]  # fmt: skip
+EDNS_OPTIONS = ["opt=10:0102030405060708", "opt=3:", "opt=8:0001180000000a", "opt=65001:abcd", "opt=12:000000"]
 
 
 class _Questions:
@@ -353,6 +363,9 @@ class _Questions:
 
     def of(self, *labels):
         return tuple(label.encode() if isinstance(label, str) else label for label in labels) + self.zone()
+
+    def namespace(self):
+        return self.rng.choice([*NAMESPACES, "absent"])
 
     def pick(self, pool):
         """Namespace and name of a service, or of the one that a slice belongs to; often the one with many endpoints."""
@@ -391,23 +404,27 @@ class _Questions:
 
     def pod(self):
         address = self.rng.choice([*self.addresses, *self.addresses, "10.9.9.9", "::", "1.2.3", "fd00::1.2.3.4", "1.2.3.004"])
-        return self.of(self.dashed(address), self.rng.choice([*NAMESPACES, "absent"]), self.rng.choice(["pod", "pod", "pod", "svc"]))
+        return self.of(self.dashed(address), self.namespace(), self.rng.choice(["pod", "pod", "pod", "svc"]))
 
     def reverse(self):
         address = self.rng.choice(self.addresses) if _chance(self.rng, 0.9) else self.rng.choice(["10.9.9.9", "fd00::99"])
         try:
             labels = dns.reversename.from_address(address).labels[:-1]
-        except Exception:  # an address that the generator left odd
+        except dns.exception.SyntaxError:  # of those that are not written as usual
             labels = (b"1", b"0", b"10", b"in-addr", b"arpa")
         return labels[self.rng.choice([0, 0, 0, 0, 0, 1, 2, 3]) :]
 
     def upper(self):
-        namespace = self.rng.choice([*NAMESPACES, "absent"])
-        return self.of(*self.rng.choice([(), ("svc",), ("pod",), (namespace, "svc"), (namespace, "pod"), ("ns", "dns"), ("dns",),
-                                         ("dns-version",), ("x", "dns-version"), ("apex", "dns"), ("a", "ns", "dns"), (namespace,)]))  # fmt: skip
+        namespace = self.namespace()
+        forms = [
+            (), ("svc",), ("pod",), (namespace, "svc"), (namespace, "pod"), (namespace,), ("ns", "dns"), ("dns",), ("a", "ns", "dns"),
+            ("dns-version",), ("x", "dns-version"), ("apex", "dns"),
+        ]  # fmt: skip
+        return self.of(*self.rng.choice(forms))
 
     def absent(self):
-        return self.of(self.rng.choice(SERVICES + ["absent"]), self.rng.choice([*NAMESPACES, "absent"]), self.rng.choice(["svc", "pod", "sv"]))
+        name = self.rng.choice([*SERVICES, "absent"])
+        return self.of(name, self.namespace(), self.rng.choice(["svc", "pod", "sv"]))
 
     def target(self):
         external = [obj for obj in self.services if obj["spec"]["type"] == "ExternalName"] or self.services
@@ -435,7 +452,8 @@ class _Questions:
             labels[at] = b"_" + labels[at][:62]
         elif step == 7 and len(labels) > 1:
             at = min(at, len(labels) - 2)
-            labels[at : at + 2] = [labels[at] + b"." + labels[at + 1]] if len(labels[at] + labels[at + 1]) < 63 else [labels[at + 1], labels[at]]
+            joined, swapped = labels[at] + b"." + labels[at + 1], [labels[at + 1], labels[at]]
+            labels[at : at + 2] = [joined] if len(joined) < 64 else swapped
         else:
             labels = self.longest(labels)
         return labels
@@ -476,7 +494,7 @@ class _Questions:
             words.append(f"edns={rng.choice([0, 1, 511, 512, 513, 1231, 1232, 1233, 4096, 65535, rng.randrange(512, 2000)])}")
             words += ["do"] if _chance(rng, 0.4) else []
             words += ["ver=1"] if _chance(rng, 0.03) else []
-            words += [rng.choice(["opt=10:0102030405060708", "opt=3:", "opt=8:0001180000000a", "opt=65001:abcd", "opt=12:000000"])] if _chance(rng, 0.15) else []
+            words += [rng.choice(EDNS_OPTIONS)] if _chance(rng, 0.15) else []
         words += [bit for bit in ("nord", "ad", "cd", "aa", "tc", "z") if _chance(rng, 0.08)]
         words += ["tcp"] if _chance(rng, 0.15) else []
         words += [f"class={rng.choice(['CH', 'HS', 'ANY', 'NONE', 'CLASS999'])}"] if _chance(rng, 0.03) else []
