@@ -184,10 +184,10 @@ static int finish_page(struct reflector *r)
     if (result != 0)
         return result;
     json_t *envelope = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
-    // One that never ends would be asked for without a pause.
-    bool good = is_list(r, envelope) && ++r->pages <= LIST_PAGES_MAX &&
-                (r->token != NULL || take_version(envelope, r->list_version));
     const char *token = text_at(json_object_get(envelope, "metadata"), "continue");
+    // A list that never ends would be asked for without a pause.
+    bool endless = ++r->pages > LIST_PAGES_MAX || (r->token != NULL && strcmp(r->token, token) == 0);
+    bool good = is_list(r, envelope) && !endless && (r->token != NULL || take_version(envelope, r->list_version));
     free(r->token);
     r->token = good && *token != '\0' ? strdup(token) : NULL;
     bool more = good && *token != '\0';

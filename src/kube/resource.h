@@ -6,7 +6,8 @@
 #include "kube/object.h"
 #include <clusterdns/error.h>
 
-#define LIST_PAGE 500 ///< objects of one page of a list
+#define LIST_PAGE 500        ///< objects of one page of a list
+#define LIST_PAGES_MAX 10000 ///< pages of one list
 
 struct resource {
     const char *plural;         ///< "services"

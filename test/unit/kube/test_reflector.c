@@ -226,6 +226,39 @@ static void expired_token(void **unused)
     stop();
 }
 
+// A server that gives the same page for ever is not asked for ever.
+static void list_without_end(void **unused)
+{
+    (void)unused;
+    static const struct scripted_step script[] = {
+        UNSUPPORTED,
+        {"limit=500&resourceVersion=0 ", NULL, LIST("100", "t1", SERVICE("a", "1")), false},
+        {"continue=t1", NULL, LIST("100", "t1", SERVICE("a", "1")), false},
+        {WATCHLIST, NULL, OK ADDED("a", "1") ADDED("b", "2") END("200"), true},
+    };
+    start(script);
+    run_until(4, 2);
+    assert_non_null(strstr(t.last_trouble, "cannot be understood"));
+    stop();
+}
+
+// One that pages a list nobody wanted in pages, and forgets them, does not start a race of requests.
+static void unwanted_pages_that_expire(void **unused)
+{
+    (void)unused;
+    static const struct scripted_step script[] = {
+        UNSUPPORTED,
+        {"limit=500&resourceVersion=0 ", NULL, LIST("100", "t1", SERVICE("a", "1")), false},
+        {"continue=t1", NULL, REFUSAL(410, "Expired", "too old"), false},
+        {"GET /api/v1/services ", NULL, LIST("200", "t2", SERVICE("a", "1")), false},
+        {"continue=t2", NULL, REFUSAL(410, "Expired", "too old"), false},
+        {WATCHLIST, NULL, OK ADDED("a", "1") ADDED("b", "2") END("300"), true},
+    };
+    start(script);
+    run_until(6, 2);
+    stop();
+}
+
 static const char three[] = OK ADDED("a", "1") ADDED("b", "2") ADDED("c", "3") END("100");
 
 static void expired_watch_as_http(void **unused)
@@ -459,6 +492,8 @@ int main(void)
         cmocka_unit_test_setup(cut_among_initial_events, setup),
         cmocka_unit_test_setup(paged_list, setup),
         cmocka_unit_test_setup(expired_token, setup),
+        cmocka_unit_test_setup(list_without_end, setup),
+        cmocka_unit_test_setup(unwanted_pages_that_expire, setup),
         cmocka_unit_test_setup(expired_watch_as_http, setup),
         cmocka_unit_test_setup(expired_watch_as_event, setup),
         cmocka_unit_test_setup(version_too_large, setup),
