@@ -46,9 +46,13 @@ int config_argument_error(struct config *c, const struct token *at);
 /// Records "plugin/NAME: TEXT", for what CoreDNS reports without a place, followed by " (FILE:LINE)" if `at` is given.
 int config_plain_errorf(struct config *c, const struct token *at, const char *fmt, ...) CDNS_PRINTF(3, 4);
 
-/// Reads a duration as Go's time.ParseDuration does ("1.5s", "300ms", "1h2m"); nanoseconds in `*ns`.
-/// CDNS_ESYNTAX when it is not one, CDNS_ERANGE when it does not fit.
-int config_duration(const char *text, int64_t *ns) CDNS_MUSTCHECK;
+/// Reads a duration as Go's time.ParseDuration does ("1.5s", "300ms", "1h2m"); nanoseconds in `*ns`. CDNS_ESYNTAX when
+/// it is not one, CDNS_ERANGE when it does not fit: then ParseDuration's words ("time: missing unit in duration "1""),
+/// to be passed on to one of the functions above, are in `error` (CONFIG_ERROR_MAX bytes, not c->error).
+int config_duration(const char *text, int64_t *ns, char *error) CDNS_MUSTCHECK;
+#define CONFIG_DURATION_MAX 32 ///< bytes of the longest text of a duration, NUL included
+/// Writes a duration as Go prints it ("5m0s", "1.5s", "300ms"); returns `out`.
+const char *config_duration_text(int64_t ns, char out[CONFIG_DURATION_MAX]);
 /// Reads a decimal integer as Go's strconv.Atoi does, whole text, optional sign.
 int config_integer(const char *text, int64_t *value) CDNS_MUSTCHECK;
 /// Zones of arguments `args[0…n)` normalised as CoreDNS's plugin.OriginsFromArgsOrServerBlock does: lower case, final

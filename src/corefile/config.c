@@ -3,6 +3,8 @@
 #include "corefile/fault.h"
 #include "corefile/list.h"
 #include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 int config_errorf(struct config *c, const struct token *at, const char *fmt, ...)
 {
@@ -69,8 +71,8 @@ int config_integer(const char *text, int64_t *value)
     return store_signed(negative, number, value);
 }
 
-/// Takes the name of a unit; its length in nanoseconds, or 0 when there is none of this name.
-static uint64_t take_unit(const char **text)
+/// The unit of this name, in nanoseconds; 0 when there is none.
+static uint64_t unit_ns(const char *name, size_t len)
 {
     static const struct {
         const char *name;
@@ -83,13 +85,9 @@ static uint64_t take_unit(const char **text)
                  {"s", 1000000000},
                  {"m", 60000000000},
                  {"h", 3600000000000}};
-    size_t len = strcspn(*text, ".0123456789");
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strlen(units[i].name) == len && strncmp(*text, units[i].name, len) == 0) {
-            *text += len;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (strlen(units[i].name) == len && memcmp(units[i].name, name, len) == 0)
             return units[i].ns;
-        }
-    }
     return 0;
 }
 
@@ -110,8 +108,8 @@ static uint64_t take_fraction(const char **text, double *scale)
     return digits;
 }
 
-/// Takes one "1.5h" of a duration and adds it to `*ns`.
-static int take_duration(const char **text, uint64_t *ns)
+/// Takes one "1.5h" of a duration and adds it to `*ns`. A unit that is missing or unknown is left in `*bad_unit`.
+static int take_duration(const char **text, uint64_t *ns, const char **bad_unit)
 {
     const uint64_t max = (uint64_t)INT64_MAX + 1;
     uint64_t whole, fraction = 0;
@@ -125,9 +123,15 @@ static int take_duration(const char **text, uint64_t *ns)
         fraction = take_fraction(text, &scale);
         digits = digits || *text > point + 1;
     }
-    uint64_t unit = digits ? take_unit(text) : 0;
-    if (unit == 0)
+    if (!digits)
         return CDNS_ESYNTAX;
+    size_t len = strcspn(*text, ".0123456789");
+    uint64_t unit = unit_ns(*text, len);
+    if (unit == 0) {
+        *bad_unit = *text;
+        return CDNS_ESYNTAX;
+    }
+    *text += len;
     if (whole > max / unit)
         return CDNS_ERANGE;
     // In doubles, as Go does it, so that the result is the same to the nanosecond.
@@ -138,7 +142,7 @@ static int take_duration(const char **text, uint64_t *ns)
     return 0;
 }
 
-int config_duration(const char *text, int64_t *ns)
+static int read_duration(const char *text, int64_t *ns, const char **bad_unit)
 {
     uint64_t total = 0;
     bool negative = take_sign(&text);
@@ -147,11 +151,65 @@ int config_duration(const char *text, int64_t *ns)
         return 0;
     }
     do {
-        int result = take_duration(&text, &total);
+        int result = take_duration(&text, &total, bad_unit);
         if (result != 0)
             return result;
     } while (*text != '\0');
     return store_signed(negative, total, ns);
+}
+
+int config_duration(const char *text, int64_t *ns, char *error)
+{
+    const char *bad_unit = NULL;
+    int result = read_duration(text, ns, &bad_unit);
+    size_t len = bad_unit != NULL ? strcspn(bad_unit, ".0123456789") : 0;
+    if (result != 0 && bad_unit == NULL)
+        snprintf(error, CONFIG_ERROR_MAX, "time: invalid duration \"%s\"", text);
+    else if (result != 0 && len == 0)
+        snprintf(error, CONFIG_ERROR_MAX, "time: missing unit in duration \"%s\"", text);
+    else if (result != 0)
+        snprintf(error, CONFIG_ERROR_MAX, "time: unknown unit \"%.*s\" in duration \"%s\"", (int)len, bad_unit, text);
+    return result;
+}
+
+/// `value` of units of 10^`places` nanoseconds, without zeros at the end of its fraction.
+static void print_decimal(char *out, size_t size, uint64_t value, int places, const char *unit)
+{
+    uint64_t scale = 1;
+    for (int i = 0; i < places; i++)
+        scale *= 10;
+    uint64_t fraction = value % scale;
+    while (places > 0 && fraction % 10 == 0) {
+        fraction /= 10;
+        places--;
+    }
+    if (places == 0)
+        snprintf(out, size, "%" PRIu64 "%s", value / scale, unit);
+    else
+        snprintf(out, size, "%" PRIu64 ".%0*" PRIu64 "%s", value / scale, places, fraction, unit);
+}
+
+const char *config_duration_text(int64_t ns, char out[CONFIG_DURATION_MAX])
+{
+    const uint64_t second = 1000000000;
+    uint64_t u = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+    size_t n = 0;
+    if (ns < 0)
+        out[n++] = '-';
+    if (u == 0) {
+        memcpy(out, "0s", 3);
+    } else if (u < second) {
+        int places = u < 1000 ? 0 : u < 1000000 ? 3 : 6;
+        print_decimal(out + n, CONFIG_DURATION_MAX - n, u, places, places == 0 ? "ns" : places == 3 ? "µs" : "ms");
+    } else {
+        uint64_t minutes = u / second / 60;
+        if (minutes >= 60)
+            n += (size_t)snprintf(out + n, CONFIG_DURATION_MAX - n, "%" PRIu64 "h", minutes / 60);
+        if (minutes > 0)
+            n += (size_t)snprintf(out + n, CONFIG_DURATION_MAX - n, "%" PRIu64 "m", minutes % 60);
+        print_decimal(out + n, CONFIG_DURATION_MAX - n, u % (60 * second), 9, "s");
+    }
+    return out;
 }
 
 int config_zones(struct config *c, const struct token *args, size_t n, const char *const **zones, size_t *nzones)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // errors: prints the error that a query ended with; `consolidate` counts errors alike and prints their number.
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "plugins/duration.h"
 #include <clusterdns/plugin.h>
 
 #include <pcre2.h>
@@ -93,10 +92,10 @@ static int read_options(struct config *c, struct pattern *p, const struct token 
 
 static int read_consolidate(struct config *c, struct pattern *p, const struct directive *d)
 {
-    char text[DURATION_ERROR_MAX];
+    char text[CONFIG_ERROR_MAX];
     if (d->ntokens < 3 || d->ntokens > 5)
         return config_argument_error(c, &d->tokens[d->ntokens - 1]);
-    if (duration_parse(d->tokens[1].text, &p->period_ns, text) != 0)
+    if (config_duration(d->tokens[1].text, &p->period_ns, text) != 0)
         return config_errorf(c, &d->tokens[1], "%s", text);
     p->level = LOG_LEVEL_ERROR;
     int rc = compile(c, p, &d->tokens[2]);
@@ -166,11 +165,11 @@ static int errors_setup(struct config *c, void **self)
 
 static void report(struct pattern *p)
 {
-    char period[DURATION_TEXT_MAX];
+    char period[CONFIG_DURATION_MAX];
     unsigned n = atomic_exchange(&p->count, 0);
     if (n > 1 || (n == 1 && !p->show_first))
         log_plugin(p->level, "errors", "%u errors like '%s' occurred in last %s", n, p->text,
-                   duration_text(p->period_ns, period));
+                   config_duration_text(p->period_ns, period));
 }
 
 static void on_period_over(uv_timer_t *timer)

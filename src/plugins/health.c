@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // health: /health says OK for as long as the process serves; lameduck delays its end.
-#include "plugins/duration.h"
 #include <clusterdns/http.h>
 #include <clusterdns/plugin.h>
 
@@ -16,10 +15,10 @@ struct health {
 
 static int read_lameduck(struct config *c, struct health *h, const struct directive *d)
 {
-    char text[DURATION_ERROR_MAX];
+    char text[CONFIG_ERROR_MAX];
     if (d->ntokens != 2)
         return config_argument_error(c, &d->tokens[d->ntokens - 1]);
-    if (duration_parse(d->tokens[1].text, &h->lameduck_ns, text) != 0)
+    if (config_duration(d->tokens[1].text, &h->lameduck_ns, text) != 0)
         return config_plain_errorf(c, &d->tokens[1], "unable to parse lameduck duration value: '%s' : %s",
                                    d->tokens[1].text, text);
     return 0;
@@ -89,10 +88,10 @@ static void health_stop(void *self)
 static uint64_t health_shutdown(void *self)
 {
     const struct health *h = self;
-    char text[DURATION_TEXT_MAX];
+    char text[CONFIG_DURATION_MAX];
     if (h->lameduck_ns <= 0)
         return 0;
-    log_plugin(LOG_LEVEL_INFO, "health", "Going into lameduck mode for %s", duration_text(h->lameduck_ns, text));
+    log_plugin(LOG_LEVEL_INFO, "health", "Going into lameduck mode for %s", config_duration_text(h->lameduck_ns, text));
     return (uint64_t)h->lameduck_ns;
 }
 

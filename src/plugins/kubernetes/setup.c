@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The directive `kubernetes [ZONES…] { … }`. Checks, their order and their texts are CoreDNS 1.15.0's.
-#include "plugins/duration.h"
 #include "plugins/kubernetes/kubernetes.h"
 #include <string.h>
 
@@ -195,10 +194,10 @@ static int set_kubeconfig(struct config *c, struct kubernetes *k, const struct l
 
 static int set_startup_timeout(struct config *c, struct kubernetes *k, const struct line *l)
 {
-    char why[DURATION_ERROR_MAX];
+    char why[CONFIG_ERROR_MAX];
     if (l->n == 0)
         return argument_error(c, l);
-    if (duration_parse(l->args[0].text, &k->startup_timeout_ns, why) != 0)
+    if (config_duration(l->args[0].text, &k->startup_timeout_ns, why) != 0)
         return config_plain_errorf(c, l->args, "failed to parse startup_timeout: %s, %s", l->args[0].text, why);
     return 0;
 }

@@ -60,6 +60,7 @@ static void test_durations(void **state)
         {"5s", 5000000000},
         {"1.5s", 1500000000},
         {"300ms", 300000000},
+        {"1h2m.5s", 3720500000000},
         {"-1.5h", -5400000000000},
         {"2h45m", 9900000000000},
         {"1h2m3s4ms5us6ns", 3723004005006},
@@ -101,15 +102,72 @@ static void test_durations(void **state)
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         int64_t ns = -1;
-        int result = config_duration(good[i].text, &ns);
+        int result = config_duration(good[i].text, &ns, error);
         if (result != 0 || ns != good[i].ns)
             fail_msg("\"%s\": %d, %lld ns", good[i].text, result, (long long)ns);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int64_t ns = -1;
-        int result = config_duration(bad[i].text, &ns);
+        int result = config_duration(bad[i].text, &ns, error);
         if (result != bad[i].result || ns != -1)
             fail_msg("\"%s\": %d, %lld ns", bad[i].text, result, (long long)ns);
+    }
+}
+
+/// Expected texts are what Go 1.26 prints.
+static void test_duration_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ns;
+        const char *text;
+    } cases[] = {
+        {0, "0s"},
+        {1, "1ns"},
+        {999, "999ns"},
+        {1000, "1µs"},
+        {1500, "1.5µs"},
+        {1000000, "1ms"},
+        {300000000, "300ms"},
+        {999999999, "999.999999ms"},
+        {1000000000, "1s"},
+        {1500000000, "1.5s"},
+        {-1500000000, "-1.5s"},
+        {60000000000, "1m0s"},
+        {300000000000, "5m0s"},
+        {3600000000000, "1h0m0s"},
+        {5400100000000, "1h30m0.1s"},
+        {INT64_MAX, "2562047h47m16.854775807s"},
+        {INT64_MIN, "-2562047h47m16.854775808s"},
+    };
+    char text[CONFIG_DURATION_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(config_duration_text(cases[i].ns, text), cases[i].text);
+}
+
+static void test_duration_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"", "time: invalid duration \"\""},
+        {"-", "time: invalid duration \"-\""},
+        {"abc", "time: invalid duration \"abc\""},
+        {".s", "time: invalid duration \".s\""},
+        {"3", "time: missing unit in duration \"3\""},
+        {"1.5", "time: missing unit in duration \"1.5\""},
+        {"1h2", "time: missing unit in duration \"1h2\""},
+        {"5d", "time: unknown unit \"d\" in duration \"5d\""},
+        {"1s5 s", "time: unknown unit \" s\" in duration \"1s5 s\""},
+        {"1h-2m", "time: unknown unit \"h-\" in duration \"1h-2m\""},
+        {"99999999999999999999x", "time: invalid duration \"99999999999999999999x\""},
+        {"99999999999h", "time: invalid duration \"99999999999h\""},
+    };
+    int64_t ns;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_not_equal(config_duration(cases[i].text, &ns, error), 0);
+        assert_string_equal(error, cases[i].error);
     }
 }
 
@@ -208,7 +266,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_texts),        cmocka_unit_test(test_long_error_texts_are_cut),
-        cmocka_unit_test(test_durations),          cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_durations),          cmocka_unit_test(test_duration_texts),
+        cmocka_unit_test(test_duration_errors),    cmocka_unit_test(test_integers),
         cmocka_unit_test(test_zones_of_the_block), cmocka_unit_test(test_zones_of_arguments),
         cmocka_unit_test(test_zones_need_memory),
     };
