@@ -225,8 +225,9 @@ static int build_all(struct build *b, const struct corefile *cf)
         if (rc != CDNS_OK)
             return rc;
     }
-    int rc = build_routes(b, cf);
-    return rc != CDNS_OK ? rc : corefile_check_keys(cf, b->default_port, b->error);
+    // First, since a route has room for each block once.
+    int rc = corefile_check_keys(cf, b->default_port, b->error);
+    return rc != CDNS_OK ? rc : build_routes(b, cf);
 }
 
 int generation_build_parsed(struct arena *arena, const struct corefile *corefile, const struct plugin *const *plugins,
