@@ -168,8 +168,15 @@ static void stuck_gives_way(void **state)
     int stuck[2];
     for (int i = 0; i < 2; i++) {
         stuck[i] = client_to(s);
+        assert_true(socket_set(stuck[i], SOL_SOCKET, SO_RCVBUF, 4096));
         for (int k = 0; k < 100; k++) // far more than the kernel and the queue hold
             put_message(s, stuck[i], "Big");
+        unsigned before = s->calls, calls;
+        RUN_UNTIL(&s->loop, s->calls > before);
+        do {
+            calls = s->calls;
+            run_a_bit(&s->loop);
+        } while (calls != s->calls);
     }
     uint64_t end = test_now_ms() + limits.write_ns / MS / 2;
     for (bool served = false; !served;) {
@@ -228,6 +235,7 @@ static void datagrams_do_not_wait_for_all_connections(void **state)
         assert_int_equal(connect(fds[i], &at.sa, address_size(&at)), 0);
     }
     RUN_UNTIL(&loop, net_counters(&loop)->tcp_open == CLIENTS);
+    run_a_bit(&loop); // they are polled now, so that their events come before the datagram's
     for (int i = 0; i < CLIENTS; i++)
         assert_int_equal(send(fds[i], "\0\1x", 3, 0), 3);
     assert_int_equal(sendto(fd, "x", 1, 0, &udp_at.sa, address_size(&udp_at)), 1);
