@@ -122,7 +122,7 @@ def _record_text(rrset, own_port):
 
 
 def decode(wire, own_port=None):
-    """An Answer from a packet that came to `own_port`; one that a resolver could not read gives result "undecodable: …"."""
+    """An Answer from a packet that came to `own_port`; result "undecodable: …" if a resolver could not read it."""
     try:
         message = dns.message.from_wire(wire, one_rr_per_rrset=True)
     except (dns.exception.DNSException, ValueError, struct.error) as error:
@@ -140,7 +140,7 @@ def decode(wire, own_port=None):
 
 
 class Asker:
-    """Sends questions to servers on one address; `next_id` before a new question, not before the same to another one."""
+    """Sends questions to servers on one address; `next_id` comes before a new question, but not to another server."""
 
     def __init__(self, host="127.0.0.1"):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -55,10 +55,17 @@ PATHS = {  # kind -> (API prefix, plural, namespaced)
 
 def _role(name, slices=True):
     """The rules of the stock ClusterRole system:coredns: list and watch, nothing else."""
-    rules = [{"apiGroups": [""], "resources": ["endpoints", "services", "pods", "namespaces"], "verbs": ["list", "watch"]}]
+    rules = [
+        {"apiGroups": [""], "resources": ["endpoints", "services", "pods", "namespaces"], "verbs": ["list", "watch"]}
+    ]
     if slices:
         rules.append({"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]})
-    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": rules,
+    }
 
 
 def role_binding(role, user):
@@ -93,12 +100,16 @@ class ApiError(Exception):
 class ControlPlane:
     """etcd and an API server; `controllers` adds the controller manager, `nodes` that many kwok nodes.
 
-    `api_flags` go to kube-apiserver, behind ours. `fill(plane)` is called when etcd runs and the API server does not yet.
+    `api_flags` go to kube-apiserver, behind ours. `fill(plane)` is called while etcd runs and the API server does not.
     """
 
     def __init__(self, controllers=False, nodes=0, api_flags=(), fill=None):
         self.programs = binaries(
-            "etcd", "kube-apiserver", "kubectl", *(["kube-controller-manager"] if controllers else []), *(["kwok"] if nodes else [])
+            "etcd",
+            "kube-apiserver",
+            "kubectl",
+            *(["kube-controller-manager"] if controllers else []),
+            *(["kwok"] if nodes else []),
         )
         self.controllers, self.nodes, self.fill = controllers, nodes, fill
         self.folder = tempfile.mkdtemp(prefix="clusterdns-plane-")
@@ -151,7 +162,9 @@ class ControlPlane:
         kwok.start()
         for number in range(self.nodes):
             self.apply_object(self._node(number))
-        self._wait_ready(kwok, lambda: all("conditions" in n["status"] for n in self.call("GET", "/api/v1/nodes")["items"]))
+        self._wait_ready(
+            kwok, lambda: all("conditions" in n["status"] for n in self.call("GET", "/api/v1/nodes")["items"])
+        )
 
     def stop(self):
         for process in reversed(self.processes):
@@ -205,7 +218,9 @@ class ControlPlane:
     # ---- keys, flags, kubeconfigs ----
 
     def _openssl(self, *arguments):
-        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        subprocess.run(
+            ["openssl", *arguments], cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
 
     def _make_keys(self):
         """A CA, the API server's certificate, a client certificate in group system:masters, service account keys."""
@@ -264,13 +279,16 @@ class ControlPlane:
             "kind": "Node",
             "metadata": {
                 "name": f"node-{number}",
-                "labels": {"topology.kubernetes.io/zone": f"zone-{number % 3}", "kubernetes.io/hostname": f"node-{number}"},
+                "labels": {
+                    "topology.kubernetes.io/zone": f"zone-{number % 3}",
+                    "kubernetes.io/hostname": f"node-{number}",
+                },
             },
             "spec": {"podCIDR": cidrs[0], "podCIDRs": cidrs},
         }
 
     def kubeconfig(self, user="admin", server=None, **changes):
-        """Writes a kubeconfig for one of TOKENS (or "certificate") and returns its path; `changes` go into the user."""
+        """Writes a kubeconfig for one of TOKENS (or "certificate"), returns its path; `changes` go into the user."""
         if user == "certificate":
             secret = {"client-certificate": self.path("client.crt"), "client-key": self.path("client.key")}
         else:
@@ -358,7 +376,9 @@ class ControlPlane:
             self.call("PATCH", f"{path}/status", {"status": obj["status"]}, content="application/merge-patch+json")
 
     def delete_object(self, obj):
-        self.call("DELETE", self.object_path(obj), {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
+        self.call(
+            "DELETE", self.object_path(obj), {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        )
 
     # ---- etcd ----
 

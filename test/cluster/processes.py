@@ -61,8 +61,8 @@ def _die_with_parent():
 class Process:
     """A program that runs until it is stopped; its output goes to `log_path` (appended).
 
-    It is killed when the thread that started it ends, so that no test run leaves anything behind: start it from the main
-    thread.
+    It is killed when the thread that started it ends, so that no test run leaves anything behind: start it from the
+    main thread.
     """
 
     def __init__(self, name, argv, log_path, env=None, cwd=None):

@@ -10,7 +10,7 @@ from processes import free_port
 
 
 class Proxy:
-    """Forwards 127.0.0.1:`port` to 127.0.0.1:`target` while it is up; bytes are passed on unread (TLS stays end to end)."""
+    """Forwards 127.0.0.1:`port` to 127.0.0.1:`target` while it is up; bytes pass unread (TLS stays end to end)."""
 
     def __init__(self, target):
         self.target, self.port = target, free_port()

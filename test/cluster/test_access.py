@@ -73,7 +73,9 @@ def test_in_cluster(quiet, tmp_path):
 def test_wrong_authority(quiet, tmp_path):
     """A certificate that the kubeconfig's CA has not signed is refused, and said so."""
     other = ["-subj", "/CN=other", "-keyout", tmp_path / "other.key", "-out", tmp_path / "other.crt"]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *other], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *other], check=True, capture_output=True
+    )
     with open(quiet.kubeconfig("dns"), encoding="utf-8") as file:
         config = yaml.safe_load(file)
     config["clusters"][0]["cluster"] = {"server": quiet.url, "certificate-authority": str(tmp_path / "other.crt")}
@@ -87,10 +89,14 @@ def test_wrong_authority(quiet, tmp_path):
 
 
 def test_forbidden_slices(quiet):
-    """403 for one resource: not ready, said so, SERVFAIL and never NXDOMAIN; as soon as the role allows it, all is well."""
+    """403 for one resource: not ready, logged, SERVFAIL and never NXDOMAIN; once the role allows it, all is well."""
     corefile = servers.corefile("startup_timeout 1s")
     with servers.clusterdns(corefile, ready=False, KUBECONFIG=quiet.kubeconfig("partial")) as server:
-        wait_for(lambda: "endpointslices" in server.log() and "403" in server.log(), 10, "a log line with resource and status")
+        wait_for(
+            lambda: "endpointslices" in server.log() and "403" in server.log(),
+            10,
+            "a log line with resource and status",
+        )
         wait_for(lambda: server.ask(NAME, 0.5).result == "reply", 10, "the server to listen")
         assert server.ask("nothing.default.svc.cluster.local A").rcode == "SERVFAIL"
         assert not server.http_ready()

@@ -132,7 +132,9 @@ def test_verified_pod(plane, server, namespace):
 def test_many_changes(plane, server, namespace):
     """A hundred services at once, all there a second later, all gone a second after they are deleted."""
     names = [f"s{number}" for number in range(100)]
-    text = "---".join(SERVICE.replace("NAMESPACE", namespace).replace("NAME", n).replace("ADDRESS", '""') for n in names)
+    text = "---".join(
+        SERVICE.replace("NAMESPACE", namespace).replace("NAME", n).replace("ADDRESS", '""') for n in names
+    )
     plane.kubectl("apply", "-f", "-", stdin=text)
     items = plane.call("GET", f"/api/v1/namespaces/{namespace}/services")["items"]
     wanted = {item["metadata"]["name"]: [item["spec"]["clusterIP"]] for item in items}

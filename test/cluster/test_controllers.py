@@ -10,7 +10,10 @@ from processes import wait_for
 SETTLE_SECONDS = 30
 NAMESPACE = "fleet"
 ZONE = f"{NAMESPACE}.svc.cluster.local"
-POD_SPEC = {"nodeName": "node-1", "containers": [{"name": "c", "image": "none", "ports": [{"name": "web", "containerPort": 8080}]}]}
+POD_SPEC = {
+    "nodeName": "node-1",
+    "containers": [{"name": "c", "image": "none", "ports": [{"name": "web", "containerPort": 8080}]}],
+}
 
 
 def workload(kind, name, replicas, **more):

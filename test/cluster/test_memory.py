@@ -42,20 +42,44 @@ def namespaces():
 def service(number):
     namespace, name, address = place(number)
     ports = [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]
-    spec = {"ports": ports, "selector": {"app": name}, "clusterIP": address, "clusterIPs": [address], "type": "ClusterIP"}
-    spec.update(sessionAffinity="None", ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster")
+    spec = {
+        "ports": ports,
+        "selector": {"app": name},
+        "clusterIP": address,
+        "clusterIPs": [address],
+        "type": "ClusterIP",
+    }
+    spec.update(
+        sessionAffinity="None", ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack", internalTrafficPolicy="Cluster"
+    )
     labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "test"}
-    obj = {"apiVersion": "v1", "kind": "Service", "metadata": meta(name, number, namespace, labels=labels), "spec": spec}
+    obj = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": meta(name, number, namespace, labels=labels),
+        "spec": spec,
+    }
     return f"/registry/services/specs/{namespace}/{name}", obj
 
 
 def endpoint_slice(number):
     namespace, name, address = place(number)
-    labels = {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+    labels = {
+        "kubernetes.io/service-name": name,
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+    }
     endpoints = []
     for index in range(ENDPOINTS):
-        target = {"kind": "Pod", "namespace": namespace, "name": f"{name}-5d9c7b9f4-x{index}", "uid": f"{number}-{index}"}
-        one = {"addresses": [endpoint(number, index)], "conditions": {"ready": True, "serving": True, "terminating": False}}
+        target = {
+            "kind": "Pod",
+            "namespace": namespace,
+            "name": f"{name}-5d9c7b9f4-x{index}",
+            "uid": f"{number}-{index}",
+        }
+        one = {
+            "addresses": [endpoint(number, index)],
+            "conditions": {"ready": True, "serving": True, "terminating": False},
+        }
         endpoints.append({**one, "targetRef": target, "nodeName": f"node-{index}", "zone": f"zone-{index}"})
     obj = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": endpoints}
     obj["metadata"] = meta(f"{name}-abcde", number, namespace, labels=labels, generateName=f"{name}-")
@@ -68,8 +92,15 @@ def ip_addresses():
     for number in range(SERVICES):
         namespace, name, address = place(number)
         if address != "None":
-            labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"}
-            obj = {"apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": meta(address, number, labels=labels)}
+            labels = {
+                "ipaddress.kubernetes.io/ip-family": "IPv4",
+                "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+            }
+            obj = {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "IPAddress",
+                "metadata": meta(address, number, labels=labels),
+            }
             obj["spec"] = {"parentRef": {"group": "", "resource": "services", "namespace": namespace, "name": name}}
             yield f"/registry/ipaddresses/{address}", obj
 
@@ -106,8 +137,11 @@ def wrong_answers(server, count=500):
 
 def assert_small(server, when):
     memory = server.memory()
-    peak = next(line.split()[1] for line in open(f"/proc/{server.process.pid}/status", encoding="ascii") if "VmHWM" in line)
-    text = f"{when}: anonymous {memory['Anonymous'] / 1e6:.1f} MB, resident {memory['Rss'] / 1e6:.1f} MB, peak {int(peak) / 1e3:.1f} MB"
+    peak = next(
+        line.split()[1] for line in open(f"/proc/{server.process.pid}/status", encoding="ascii") if "VmHWM" in line
+    )
+    sizes = f"anonymous {memory['Anonymous'] / 1e6:.1f} MB, resident {memory['Rss'] / 1e6:.1f} MB"
+    text = f"{when}: {sizes}, peak {int(peak) / 1e3:.1f} MB"
     print(text)
     assert memory["Anonymous"] <= ANONYMOUS_MAX and memory["Rss"] <= RESIDENT_MAX, text
 

@@ -83,7 +83,11 @@ CHANGED = {
 def assert_changed(server):
     def wrong():
         got = {line: server.ask(line) for line in CHANGED}
-        return {line: str(a) for line, a in got.items() if (a.rcode, a.rdata() if a.rcode == "NOERROR" else []) != CHANGED[line]}
+        return {
+            line: str(a)
+            for line, a in got.items()
+            if (a.rcode, a.rdata() if a.rcode == "NOERROR" else []) != CHANGED[line]
+        }
 
     try:
         wait_for(lambda: not wrong(), BACK_SECONDS, "the changes", interval=0.1)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the questions, prepares the cluster they are about, and compares two servers' answers.
 
-    compare.py dump [VARIANT…]     prints CoreDNS's answers as YAML
-    compare.py diff [VARIANT…]     prints every difference between CoreDNS and our server
-    compare.py self [VARIANT…]     CoreDNS against CoreDNS: what is left is noise of the comparison itself
+compare.py dump [VARIANT…]     prints CoreDNS's answers as YAML
+compare.py diff [VARIANT…]     prints every difference between CoreDNS and our server
+compare.py self [VARIANT…]     CoreDNS against CoreDNS: what is left is noise of the comparison itself
 """
 
 import contextlib
@@ -175,7 +175,9 @@ def _run(mode, wanted):
 
 def _report(mode, case, left, right, totals):
     if mode == "dump":
-        yaml.safe_dump([{"case": str(case), "answer": str(left)}], sys.stdout, default_style="|", sort_keys=False, width=1000)
+        yaml.safe_dump(
+            [{"case": str(case), "answer": str(left)}], sys.stdout, default_style="|", sort_keys=False, width=1000
+        )
         totals["answers"] += 1
         return
     lines, kind = judge(case, left, right)

@@ -48,7 +48,9 @@ def test_same_answer(pairs, case):
     left, right = pairs.get(case.variant).ask(case)
     lines, kind = compare.judge(case, left, right)
     if lines and kind is None:
-        pytest.fail("\n".join([str(case), *lines, "", "CoreDNS:", str(left), "", "clusterdns:", str(right)]), pytrace=False)
+        pytest.fail(
+            "\n".join([str(case), *lines, "", "CoreDNS:", str(left), "", "clusterdns:", str(right)]), pytrace=False
+        )
 
 
 def test_enough_is_asked():

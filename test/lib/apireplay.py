@@ -262,7 +262,12 @@ class _Request(BaseHTTPRequestHandler):
             meta["continue"] = str(start + len(page))
             meta["remainingItemCount"] = len(items) - start - len(page)
         kind = KINDS[self.resource.name] + "List"
-        document = {"kind": kind, "apiVersion": self.resource.api_version, "metadata": meta, "items": [o for _, o in page]}
+        document = {
+            "kind": kind,
+            "apiVersion": self.resource.api_version,
+            "metadata": meta,
+            "items": [o for _, o in page],
+        }
         body = json.dumps(document, separators=(",", ":")).encode() + b"\n"
         self.send_whole(200, {"Content-Type": "application/json"}, body)
 
@@ -380,7 +385,7 @@ class _Listener(socketserver.ThreadingTCPServer):
 
 
 class ApiReplay:
-    """The server. `tls=False` serves plain HTTP; `token` is asked for if it is not None; `watchlist=False` refuses it."""
+    """The server. `tls=False`: plain HTTP; `token`: asked for if not None; `watchlist=False`: WatchList is refused."""
 
     def __init__(self, tls=True, token="replay-token", watchlist=True):
         self.token, self.watchlist = token, watchlist
@@ -423,7 +428,7 @@ class ApiReplay:
         return context
 
     def kubeconfig(self, path, **changes):
-        """Writes a kubeconfig (as JSON, which is YAML) that leads here; `changes` go into the user. Returns the path."""
+        """Writes a kubeconfig (JSON is YAML) that leads here; `changes` go into the user. Returns the path."""
         cluster = {"server": self.url}
         if self.context:
             with open(self.certificate, "rb") as file:

@@ -16,7 +16,11 @@ from servers import clusterdns, corefile  # noqa: E402
 SOON = 10
 ZONE = "shop.svc.cluster.local"
 DEEP = json.loads("[" * 200 + "]" * 200)
-SPEC = {"clusterIP": "10.97.2.1", "clusterIPs": ["10.97.2.1"], "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}
+SPEC = {
+    "clusterIP": "10.97.2.1",
+    "clusterIPs": ["10.97.2.1"],
+    "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+}
 
 
 def meta(name="odd", **more):
@@ -30,11 +34,23 @@ def service(name, address):
 def slice_of(*endpoints, **more):
     labels = {"kubernetes.io/service-name": "db"}
     ports = [{"name": "http", "port": 80, "protocol": "TCP"}]
-    return {"metadata": meta("db-odd", labels=labels), "addressType": "IPv4", "ports": ports, "endpoints": list(endpoints), **more}
+    return {
+        "metadata": meta("db-odd", labels=labels),
+        "addressType": "IPv4",
+        "ports": ports,
+        "endpoints": list(endpoints),
+        **more,
+    }
 
 
 ODD = {
-    "namespaces": [{}, {"metadata": {}}, {"metadata": {"name": None}}, {"metadata": {"name": "x" * 5000}}, {"metadata": DEEP}],
+    "namespaces": [
+        {},
+        {"metadata": {}},
+        {"metadata": {"name": None}},
+        {"metadata": {"name": "x" * 5000}},
+        {"metadata": DEEP},
+    ],
     "services": [
         {"spec": SPEC},
         {"metadata": None, "spec": SPEC},
@@ -51,7 +67,10 @@ ODD = {
         {"metadata": meta("deep"), "spec": DEEP},
         {"metadata": meta("null"), "spec": dict.fromkeys(SPEC)},
         {"metadata": meta("text"), "spec": {**SPEC, "ports": "80"}},
-        {"metadata": meta("range"), "spec": {**SPEC, "ports": [{"port": 70000}, {"port": -1}, {"port": 1e99}, {"port": "80"}]}},
+        {
+            "metadata": meta("range"),
+            "spec": {**SPEC, "ports": [{"port": 70000}, {"port": -1}, {"port": 1e99}, {"port": "80"}]},
+        },
         {"metadata": meta("badip"), "spec": {**SPEC, "clusterIPs": ["999.1.2.3", "::g", "", None, 7, "10.97.2.1/24"]}},
         {"metadata": meta("wide"), "spec": {**SPEC, "clusterIPs": [f"10.97.{n >> 8}.{n & 255}" for n in range(1000)]}},
         {"metadata": meta("ports"), "spec": {**SPEC, "ports": [{"name": f"p{n}", "port": n} for n in range(1, 3000)]}},
@@ -65,9 +84,14 @@ ODD = {
         slice_of(7, None, [], "x"),
         slice_of({}, {"addresses": None}, {"addresses": []}, {"addresses": 7}, {"addresses": [None, 7, {}]}),
         slice_of({"addresses": ["10.1.1"]}, {"addresses": ["1::2::3"]}, {"addresses": ["x" * 5000]}),
-        slice_of({"addresses": ["10.1.1.1"], "conditions": 7}, {"addresses": ["10.1.1.2"], "conditions": {"ready": "yes"}}),
+        slice_of(
+            {"addresses": ["10.1.1.1"], "conditions": 7}, {"addresses": ["10.1.1.2"], "conditions": {"ready": "yes"}}
+        ),
         slice_of({"addresses": ["10.1.1.3"], "hostname": "x" * 300}, {"addresses": ["10.1.1.4"], "hostname": "a.b"}),
-        slice_of({"addresses": ["10.1.1.5"], "hostname": 7, "targetRef": 7}, {"addresses": ["10.1.1.6"], "targetRef": {"name": 7}}),
+        slice_of(
+            {"addresses": ["10.1.1.5"], "hostname": 7, "targetRef": 7},
+            {"addresses": ["10.1.1.6"], "targetRef": {"name": 7}},
+        ),
         slice_of({"addresses": ["10.1.1.7"]}, ports=7),
         slice_of({"addresses": ["10.1.1.8"]}, ports=[None, 7, {}, {"port": 99999}, {"name": "x" * 300, "port": 1}]),
         slice_of({"addresses": ["fd00::1"]}),
@@ -80,7 +104,10 @@ ODD = {
         {"metadata": meta("p")},
         {"metadata": meta("p"), "status": 7},
         {"metadata": meta("p"), "status": {"podIPs": 7, "podIP": 7}},
-        {"metadata": meta("p"), "status": {"podIPs": [None, 7, {}, {"ip": 7}, {"ip": "x"}, {"ip": "10.9.9.9"}], "phase": 7}},
+        {
+            "metadata": meta("p"),
+            "status": {"podIPs": [None, 7, {}, {"ip": 7}, {"ip": "x"}, {"ip": "10.9.9.9"}], "phase": 7},
+        },
     ],
 }
 KINDS = {"namespaces": "Namespace", "services": "Service", "endpointslices": "EndpointSlice", "pods": "Pod"}
@@ -104,7 +131,21 @@ def check_good(server, api):
         "kubernetes.default.svc.cluster.local A": ["10.96.0.1"],
     }
     wait_for(lambda: {q: server.ask(q).addresses() for q in wanted} == wanted, SOON, "the good neighbours")
-    for name in ("db", "free", "range", "badip", "wide", "ports", "text", "null", "bare", "type", "ext", "ext2", "ext3"):
+    for name in (
+        "db",
+        "free",
+        "range",
+        "badip",
+        "wide",
+        "ports",
+        "text",
+        "null",
+        "bare",
+        "type",
+        "ext",
+        "ext2",
+        "ext3",
+    ):
         for kind in ("A", "SRV", "SRV tcp", "CNAME"):
             assert server.ask(f"{name}.{ZONE} {kind}").result == "reply", name
 
