@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes a cluster while it is asked, and remembers every state that it was in."""
 
+import bisect
 import itertools
 import threading
 import time
@@ -109,15 +110,14 @@ class Churn:
     def _possible(self, kind, asked, answered):
         """The newest first: what a server may have known of a kind between two moments."""
         moments = self.history[kind]
-        for number in range(len(moments) - 1, -1, -1):
-            moment = moments[number]
-            if moment.begin <= answered:
-                yield moment.objects
-                if moment.end + LATE_SECONDS < asked:
-                    return
+        for number in range(bisect.bisect_right(moments, answered, key=lambda moment: moment.begin) - 1, -1, -1):
+            yield moments[number].objects
+            if moments[number].end + LATE_SECONDS < asked:
+                return
 
     def age(self, name, kind, given, asked, answered):
         """How many tries it took to find a state between two moments that `given` is the model's answer of; None: none.
+        To be called when the churn is over: a change can be answered before it is remembered.
 
         Each kind of object reaches a server through a stream of its own: their order is kept, but not among them.
         """

@@ -59,12 +59,15 @@ def test_same_answers(seed):
         assert totals[kind.name] <= max(3, kind.share * totals.total()), f"seed {seed}: too many differences of {kind.name}"
 
 
-def judge_churned(churned, asker, port, name, kind):
-    """"newest", "older", "truncated", or what is wrong: how a server's reply fits the states that there were."""
+def ask_timed(asker, server, name, kind):
+    """(name, type, reply, when it was asked, when it was answered)"""
     asker.next_id()
     asked = time.monotonic()
-    reply = asker.ask(port, f"{name} {kind} edns=4096")
-    answered = time.monotonic()
+    return name, kind, asker.ask(server.port, f"{name} {kind} edns=4096"), asked, time.monotonic()
+
+
+def judge_churned(churned, name, kind, reply, asked, answered):
+    """"newest", "older", "truncated", or what is wrong: how a server's reply fits the states that there were."""
     if "TC" in reply.flags:
         return "truncated"
     given = reply.rcode, reply.rdata(), reply.rdata("additional")
@@ -75,22 +78,19 @@ def judge_churned(churned, asker, port, name, kind):
 def test_churn(seed):
     """Under constant change each answer is that of a state that was; when it ends, the last state's."""
     rng, count = random.Random(seed), max(500, QUESTIONS // 4)
-    questions, during = [], []
+    during, after = [], []
     with contextlib.closing(asking.Asker()) as asker, compare.ControlPlane() as plane:
         churned = churn.Churn(plane, rng)
         variant = {"corefile": servers.corefile()}
         with compare.running(plane, variant, servers.coredns, servers.clusterdns) as pair:
             with churned:
-                for question in churn.lines(rng, count, churned):
-                    questions.append(question)
-                    during.append(judge_churned(churned, asker, pair.right.port, *question))
+                for name, kind in churn.lines(rng, count, churned):
+                    during.append(ask_timed(asker, pair.right, name, kind))
                     time.sleep(churn.PAUSE_SECONDS)
             time.sleep(churn.LATE_SECONDS)
-            after = [
-                judge_churned(churned, asker, server.port, *question)
-                for question in dict.fromkeys(questions)
-                for server in (pair.left, pair.right)
-            ]
+            for name, kind in dict.fromkeys(answer[:2] for answer in during):
+                after += [ask_timed(asker, server, name, kind) for server in (pair.left, pair.right)]
+    during, after = ([judge_churned(churned, *answer) for answer in answers] for answers in (during, after))
     totals = Counter(text if text in ("newest", "older", "truncated") else "wrong" for text in during)
     print(f"\n{churned.changes()} changes, {totals}; afterwards {Counter(text.split()[0] for text in after)}")
     wrong = [text for text in [*during, *after] if " " in text]
