@@ -86,10 +86,8 @@ static int decode_metadata(const json_t *object, struct kube_object *out, char *
         return refuse(error, size, "\"%.80s\": metadata.namespace is missing or no text", name);
     else if (!is_name(namespace_, LABEL_MAX, false))
         return refuse(error, size, "\"%.80s\": metadata.namespace \"%.80s\" is no valid name", name, namespace_);
-    const char *version = text_at(metadata, "resourceVersion");
     out->name = name;
     out->namespace_ = namespace_;
-    out->resource_version = version != NULL ? version : "";
     return 0;
 }
 
@@ -185,12 +183,10 @@ static size_t decode_endpoint(const json_t *value, struct kube_endpoint *out)
 {
     const json_t *target = json_object_get(value, "targetRef"), *addresses = json_object_get(value, "addresses");
     const char *pod = text_at(target, "name"); // CoreDNS does not ask whether its kind is Pod
-    const char *zone = text_at(value, "zone");
     struct kube_endpoint common = {
         .ready = !json_is_false(json_object_get(json_object_get(value, "conditions"), "ready")),
         .hostname = label_of(json_object_get(value, "hostname")),
         .pod_name = "",
-        .zone = zone != NULL && strlen(zone) <= LABEL_MAX ? zone : "",
     };
     if (pod != NULL && is_name(pod, NAME_MAX_, true))
         common.pod_name = pod;

@@ -66,7 +66,7 @@ static void add_named_namespaces(struct manifest_source *s)
     json_t *unused;
     json_object_foreach(s->named, name, unused)
     {
-        struct kube_object o = {.kind = KUBE_NAMESPACE, .namespace_ = "", .name = name, .resource_version = ""};
+        struct kube_object o = {.kind = KUBE_NAMESPACE, .namespace_ = "", .name = name};
         feed_upsert(s->feed, &o, true);
     }
     json_decref(s->named);

@@ -43,7 +43,6 @@ struct kube_endpoint {
     bool ready;           ///< conditions.ready is true or absent
     const char *hostname; ///< "" when absent
     const char *pod_name; ///< targetRef.name, "" when absent
-    const char *zone;     ///< "" when absent
 };
 
 struct kube_slice {
@@ -66,7 +65,6 @@ struct kube_object {
     enum kube_kind kind;
     const char *namespace_; ///< "" for a Namespace
     const char *name;
-    const char *resource_version; ///< "" in manifests
     union {
         struct kube_service service;
         struct kube_slice slice;

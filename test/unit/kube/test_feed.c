@@ -34,7 +34,6 @@ static struct kube_object named(enum kube_kind kind, const char *name)
     return (struct kube_object){.kind = kind,
                                 .namespace_ = kind == KUBE_NAMESPACE ? "" : "ns",
                                 .name = name,
-                                .resource_version = "",
                                 .service = {.type = KUBE_HEADLESS}};
 }
 

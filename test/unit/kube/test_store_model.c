@@ -105,7 +105,6 @@ static void random_slice(struct model_object *m)
             .ready = dice(4) > 0,
             .hostname = hostnames[dice(5)],
             .pod_name = dice(2) == 0 ? "" : "pod.with-dots",
-            .zone = "",
         };
 }
 

@@ -147,7 +147,6 @@ static inline void read_endpoint(char *word, struct kube_endpoint *out)
     }
     out->pod_name = cut(word, '+');
     out->hostname = cut(word, '=');
-    out->zone = "";
     if (decode_address(word, &out->address, NULL) != 0)
         fail_msg("not an endpoint: %s", word);
 }
@@ -157,7 +156,7 @@ static inline void read_object(char *line, struct store *s)
     struct kube_address ips[64];
     struct kube_port ports[16] = {0};
     static struct kube_endpoint endpoints[8192];
-    struct kube_object o = {.namespace_ = "", .resource_version = ""};
+    struct kube_object o = {.namespace_ = ""};
     char *words = line, *kind = strsep(&words, " "), *name = strsep(&words, " "), *word;
     size_t nips = 0, nports = 0, nendpoints = 0;
     o.name = name;
