@@ -7,53 +7,7 @@
 #include "corefile/parser.h"
 #include <clusterdns/log.h>
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
-
-static void hash_text(EVP_MD_CTX *hash, const char *text)
-{
-    EVP_DigestUpdate(hash, text, strlen(text) + 1);
-}
-
-/// Numbers before what they count make the hashed bytes unambiguous.
-static void hash_count(EVP_MD_CTX *hash, size_t n)
-{
-    EVP_DigestUpdate(hash, &n, sizeof n);
-}
-
-static void hash_lines(EVP_MD_CTX *hash, const struct directive *lines, size_t n)
-{
-    hash_count(hash, n);
-    for (size_t i = 0; i < n; i++) {
-        hash_count(hash, lines[i].ntokens);
-        for (size_t k = 0; k < lines[i].ntokens; k++)
-            hash_text(hash, lines[i].tokens[k].text);
-        hash_count(hash, lines[i].has_block);
-        hash_lines(hash, lines[i].block, lines[i].nblock);
-    }
-}
-
-static int hash_blocks(struct corefile *c)
-{
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    if (hash == NULL || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(hash);
-        return CDNS_ENOMEM;
-    }
-    for (size_t i = 0; i < c->nblocks; i++) {
-        const struct corefile_block *b = &c->blocks[i];
-        hash_count(hash, b->nkeys);
-        for (size_t k = 0; k < b->nkeys; k++) {
-            hash_text(hash, b->keys[k].scheme);
-            hash_text(hash, b->keys[k].zone);
-            hash_count(hash, b->keys[k].has_port ? b->keys[k].port : SIZE_MAX);
-        }
-        hash_lines(hash, b->directives, b->ndirectives);
-    }
-    EVP_DigestFinal_ex(hash, c->hash, NULL);
-    EVP_MD_CTX_free(hash);
-    return 0;
-}
 
 static int build_block(struct stream *s, const struct parsed_block *parsed, size_t *total, struct corefile_block *out)
 {
@@ -88,8 +42,6 @@ int corefile_build(struct arena *a, const char *name, const char *text, size_t l
     size_t keys = 0;
     for (size_t i = 0; result == 0 && i < parsed.n; i++)
         result = build_block(&s, (const struct parsed_block *)parsed.items + i, &keys, &out->blocks[i]);
-    if (result == 0 && hash_blocks(out) != 0)
-        return fault_memory(error);
     return result;
 }
 

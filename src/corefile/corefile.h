@@ -48,8 +48,7 @@ struct corefile_block {
 
 struct corefile {
     struct corefile_block *blocks;
-    size_t nblocks;   ///< 0 when the file says nothing: the caller takes its built-in default
-    uint8_t hash[32]; ///< SHA-256 over keys and tokens, imports resolved; not over comments, spacing, file names, lines
+    size_t nblocks; ///< 0 when the file says nothing: the caller takes its built-in default
 };
 
 /// Says whether `directive` is a name to be accepted.
