@@ -35,7 +35,7 @@ static void check(const struct kube_object *o)
         for (size_t i = 0; i < o->slice.nendpoints; i++) {
             const struct kube_endpoint *e = &o->slice.endpoints[i];
             check_addresses(&e->address, 1);
-            INVARIANT(strlen(e->hostname) <= 63 && strlen(e->pod_name) <= 253 && strlen(e->zone) <= 63);
+            INVARIANT(strlen(e->hostname) <= 63 && strlen(e->pod_name) <= 253);
         }
     } else if (o->kind == KUBE_POD) {
         check_addresses(o->pod.ips, o->pod.nips);
