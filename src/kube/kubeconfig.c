@@ -2,11 +2,14 @@
 #include "kube/kubeconfig.h"
 #include "kube/yamltree.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /// Where the reading of a file goes and how it fails.
 struct reading {
@@ -213,9 +216,16 @@ int kubeconfig_read(const char *path, const char *context, struct kubeconfig *ou
 {
     struct reading r = {.path = path, .out = out, .error = error, .error_size = error_size};
     *out = (struct kubeconfig){0};
-    FILE *in = fopen(path, "re");
-    if (in == NULL)
-        return fail(&r, "%s", strerror(errno));
+    // Not blocking, should it be a pipe.
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    FILE *in = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+    if (in == NULL) {
+        int number = errno;
+        if (fd >= 0)
+            close(fd);
+        return fail(&r, "%s", fd >= 0 ? "not a regular file" : strerror(number));
+    }
     int result = read_stream(&r, in, context);
     fclose(in);
     return result;

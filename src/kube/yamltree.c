@@ -21,6 +21,7 @@ struct tree {
     struct anchor anchors[YAML_MAX_ANCHORS];
     size_t nanchors;
     size_t nodes; ///< of the value being built
+    size_t bytes; ///< read for it; the parser reads a little ahead
 };
 
 static int fail(struct tree *t, int code, size_t line, const char *text)
@@ -32,9 +33,10 @@ static int fail(struct tree *t, int code, size_t line, const char *text)
 
 static int read_file(void *arg, unsigned char *buffer, size_t size, size_t *read)
 {
-    FILE *in = arg;
-    *read = fread(buffer, 1, size, in);
-    return ferror(in) ? 0 : 1;
+    struct tree *t = arg;
+    *read = fread(buffer, 1, size, t->in);
+    t->bytes += *read;
+    return !ferror(t->in) && t->bytes <= YAML_MAX_BYTES;
 }
 
 /// The next event, which the caller deletes.
@@ -45,6 +47,8 @@ static int next(struct tree *t, yaml_event_t *event)
     const yaml_parser_t *p = &t->parser;
     if (ferror(t->in))
         return fail(t, CDNS_EIO, p->mark.line + 1, "the file cannot be read");
+    if (t->bytes > YAML_MAX_BYTES)
+        return fail(t, CDNS_ELIMIT, p->mark.line + 1, "an object is too large");
     if (p->error == YAML_MEMORY_ERROR)
         return fail(t, CDNS_ENOMEM, p->mark.line + 1, "out of memory");
     bool early = p->error == YAML_READER_ERROR; // has an offset, no mark
@@ -222,7 +226,7 @@ static int take_items(struct tree *t, const json_t *envelope)
         }
         size_t line = event.start_mark.line + 1;
         json_t *value = NULL;
-        t->nodes = 0;
+        t->nodes = t->bytes = 0;
         r = build(t, &event, 2, &value);
         if (r == 0)
             r = t->values->item(t->values->arg, envelope, value, line);
@@ -343,7 +347,7 @@ static int read_documents(struct tree *t)
         }
         size_t line = event.start_mark.line + 1;
         json_t *value = NULL;
-        t->nodes = 0;
+        t->nodes = t->bytes = 0;
         r = build(t, &event, 1, &value);
         if (r == 0)
             r = t->values->document(t->values->arg, value, line);
@@ -364,7 +368,7 @@ int yaml_read(FILE *in, const struct yaml_values *values, struct yaml_error *err
     t->in = in;
     t->values = values;
     t->error = error;
-    yaml_parser_set_input(&t->parser, read_file, in);
+    yaml_parser_set_input(&t->parser, read_file, t);
     int r = read_documents(t);
     forget_anchors(t);
     yaml_parser_delete(&t->parser);

@@ -8,9 +8,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#define YAML_MAX_DEPTH 64      ///< levels of nesting in one value
-#define YAML_MAX_NODES 1000000 ///< nodes of one value, those behind aliases counted each time
-#define YAML_MAX_ANCHORS 1000  ///< of one document
+#define YAML_MAX_DEPTH 64          ///< levels of nesting in one value
+#define YAML_MAX_NODES 1000000     ///< nodes of one value, those behind aliases counted each time
+#define YAML_MAX_BYTES (16u << 20) ///< of one value's text
+#define YAML_MAX_ANCHORS 1000      ///< of one document
 
 /// What went wrong, and in which line (from 1).
 struct yaml_error {

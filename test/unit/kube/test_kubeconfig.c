@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -115,6 +116,15 @@ static void messages(void **unused)
     }
     assert_int_equal(kubeconfig_read("/nonexistent/config", NULL, &config, error, sizeof error), CDNS_ECONFIG);
     assert_string_equal(error, "/nonexistent/config: No such file or directory");
+    // A pipe that nobody writes to is not waited for.
+    char folder[] = "/tmp/clusterdns-kubeconfig-XXXXXX", pipe[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(kubeconfig_read(pipe, NULL, &config, error, sizeof error), CDNS_ECONFIG);
+    assert_non_null(strstr(error, "pipe: not a regular file"));
+    unlink(pipe);
+    rmdir(folder);
 }
 
 static int teardown(void **unused)

@@ -146,6 +146,25 @@ static void billion_laughs(void **unused)
     assert_non_null(strstr(error, "too many nodes"));
 }
 
+static void endless_text(void **unused)
+{
+    (void)unused;
+    const size_t size = YAML_MAX_BYTES + 100000;
+    char *text = malloc(size + 1);
+    assert_non_null(text);
+    memset(text, 'x', size);
+    memcpy(text, "a: ", 3);
+    text[size] = '\0';
+    assert_int_equal(from_text("long", text), CDNS_ECONFIG);
+    assert_string_equal(error, "long:1: an object is too large");
+    // Many values may be longer together.
+    for (size_t i = 0; i + 10 < size; i += 10)
+        memcpy(text + i, "---\na: xx\n", 10);
+    text[size / 10 * 10] = '\0';
+    assert_int_equal(from_text("many", text), 0);
+    free(text);
+}
+
 static void bounds(void **unused)
 {
     (void)unused;
@@ -261,17 +280,10 @@ static void callback_ends_it(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(yaml_documents),
-        cmocka_unit_test(lists),
-        cmocka_unit_test(json),
-        cmocka_unit_test(anchors_and_merges),
-        cmocka_unit_test(scalars),
-        cmocka_unit_test(billion_laughs),
-        cmocka_unit_test(bounds),
-        cmocka_unit_test(messages),
-        cmocka_unit_test(passed_over),
-        cmocka_unit_test(directories),
-        cmocka_unit_test(callback_ends_it),
+        cmocka_unit_test(yaml_documents),     cmocka_unit_test(lists),       cmocka_unit_test(json),
+        cmocka_unit_test(anchors_and_merges), cmocka_unit_test(scalars),     cmocka_unit_test(billion_laughs),
+        cmocka_unit_test(endless_text),       cmocka_unit_test(bounds),      cmocka_unit_test(messages),
+        cmocka_unit_test(passed_over),        cmocka_unit_test(directories), cmocka_unit_test(callback_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
