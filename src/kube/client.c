@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/client.h"
-#include <curl/curl.h>
+#include "kube/request.h"
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFER_SIZE 16384L ///< libcurl's receive buffer of one request, bytes
-
 struct transfer {
     struct client *client;
     struct transfer *next;
-    CURL *easy;
+    struct request request;
     struct client_handler handler;
-    struct curl_slist *headers, *connect_to;
     int error;     ///< what handler.data returned
     bool added;    ///< libcurl has it; else it waits until it is known whether it can share a connection
     bool answered; ///< an answer's headers have come
@@ -202,10 +197,8 @@ static void transfer_free(struct transfer *t)
         }
     }
     if (t->added)
-        curl_multi_remove_handle(t->client->multi, t->easy);
-    curl_easy_cleanup(t->easy);
-    curl_slist_free_all(t->headers);
-    curl_slist_free_all(t->connect_to);
+        curl_multi_remove_handle(t->client->multi, t->request.easy);
+    request_clear(&t->request);
     free(t->body);
     free(t);
 }
@@ -250,7 +243,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 int client_status(const struct transfer *t)
 {
     long status = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->request.easy, CURLINFO_RESPONSE_CODE, &status);
     return (int)status;
 }
 
@@ -258,8 +251,8 @@ static void finish(struct transfer *t, CURLcode code)
 {
     long os_error = 0;
     curl_off_t retry_after = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_error);
-    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after);
+    curl_easy_getinfo(t->request.easy, CURLINFO_OS_ERRNO, &os_error);
+    curl_easy_getinfo(t->request.easy, CURLINFO_RETRY_AFTER, &retry_after);
     struct client_handler handler = t->handler;
     struct client_result result = {
         .status = client_status(t),
@@ -314,7 +307,7 @@ static bool may_start(struct client *c)
 
 static bool start(struct transfer *t)
 {
-    t->added = curl_multi_add_handle(t->client->multi, t->easy) == CURLM_OK;
+    t->added = curl_multi_add_handle(t->client->multi, t->request.easy) == CURLM_OK;
     return t->added;
 }
 
@@ -343,141 +336,15 @@ static void go_on(struct client *c)
 
 // ---- requests ----
 
-static int on_new_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+static void set_handlers(struct transfer *t)
 {
-    (void)arg;
-    (void)purpose;
-    unsigned ms = CLIENT_DEAD_PEER_MS;
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
-    return CURL_SOCKOPT_OK;
-}
-
-static bool append(struct curl_slist **list, const char *text)
-{
-    struct curl_slist *longer = curl_slist_append(*list, text);
-    if (longer == NULL)
-        return false;
-    *list = longer;
-    return true;
-}
-
-static void blob(CURL *easy, CURLoption option, const struct secret *s)
-{
-    // A copy: credentials may change while libcurl still compares connections by it.
-    struct curl_blob b = {.data = s->text, .len = s->len, .flags = CURL_BLOB_COPY};
-    curl_easy_setopt(easy, option, &b);
-}
-
-/// Whom to trust and who we are. Blobs are part of what libcurl tells connections apart by: a changed CA or certificate
-/// gets connections of its own.
-static void set_tls(CURL *easy, const struct credentials *c)
-{
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); // else the public CAs would be trusted beside the cluster's
-    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (c->insecure) {
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
-    } else if (c->ca.text != NULL) {
-        blob(easy, CURLOPT_CAINFO_BLOB, &c->ca);
-    }
-    if (c->cert.text != NULL) {
-        blob(easy, CURLOPT_SSLCERT_BLOB, &c->cert);
-        blob(easy, CURLOPT_SSLKEY_BLOB, &c->key);
-    }
-}
-
-static bool set_identity(struct transfer *t, const struct credentials *c)
-{
-    if (c->token.text != NULL) {
-        char *header;
-        if (asprintf(&header, "Authorization: Bearer %s", c->token.text) < 0)
-            return false;
-        bool good = append(&t->headers, header);
-        explicit_bzero(header, strlen(header));
-        free(header);
-        return good;
-    }
-    if (c->username != NULL) {
-        curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
-        curl_easy_setopt(t->easy, CURLOPT_USERNAME, c->username);
-        curl_easy_setopt(t->easy, CURLOPT_PASSWORD, c->password != NULL ? c->password : "");
-    }
-    return true;
-}
-
-/// Is the host one that no proxy is asked for, as Go's clients do: this machine?
-static bool is_local(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
-}
-
-/// The request's URL. With tls-server-name the URL has that name, so that SNI and verification go by it, and the
-/// connection is led to the real host, whose name stays in the Host header.
-static bool set_url(struct transfer *t, const struct credentials *c, const char *path)
-{
-    CURLU *u = curl_url();
-    char *host = NULL, *port = NULL, *base = NULL, *url = NULL, *lead = NULL;
-    bool good = u != NULL && curl_url_set(u, CURLUPART_URL, c->server, 0) == CURLUE_OK &&
-                curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-                curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
-    if (good && c->proxy_url != NULL)
-        curl_easy_setopt(t->easy, CURLOPT_PROXY, c->proxy_url);
-    else if (good && is_local(host))
-        curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
-    if (good && c->tls_server_name != NULL) {
-        good = curl_url_set(u, CURLUPART_HOST, c->tls_server_name, 0) == CURLUE_OK &&
-               asprintf(&lead, "%s:%s:%s:%s", c->tls_server_name, port, host, port) >= 0 &&
-               append(&t->connect_to, lead);
-        free(lead);
-        if (good && asprintf(&lead, "Host: %s:%s", host, port) >= 0) {
-            good = append(&t->headers, lead);
-            free(lead);
-        }
-        curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, t->connect_to);
-    }
-    good = good && curl_url_get(u, CURLUPART_URL, &base, 0) == CURLUE_OK;
-    if (good) {
-        size_t len = strlen(base);
-        while (len > 0 && base[len - 1] == '/')
-            len--;
-        good = asprintf(&url, "%.*s%s", (int)len, base, path) >= 0;
-    }
-    if (good) {
-        curl_easy_setopt(t->easy, CURLOPT_URL, url);
-        free(url);
-    }
-    curl_free(host);
-    curl_free(port);
-    curl_free(base);
-    curl_url_cleanup(u);
-    return good;
-}
-
-static void set_transport(struct transfer *t, bool fresh)
-{
-    CURL *easy = t->easy;
+    CURL *easy = t->request.easy;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); // a proxy's 200 is not the server's
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->reason);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); // ending a request does not wait for its name to be resolved
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "clusterdns/" CDNS_VERSION);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CLIENT_CONNECT_SECONDS);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
-    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
 }
 
 int client_get(struct client *c, const char *path, bool fresh, const struct client_handler *handler,
@@ -488,25 +355,19 @@ int client_get(struct client *c, const char *path, bool fresh, const struct clie
         return CDNS_ENOMEM;
     t->client = c;
     t->handler = *handler;
-    t->easy = curl_easy_init();
-    if (t->easy == NULL) {
-        free(t);
-        return CDNS_ENOMEM;
-    }
     credentials_refresh(c->credentials);
-    set_transport(t, fresh);
-    set_tls(t->easy, c->credentials);
-    bool good = set_url(t, c->credentials, path) && set_identity(t, c->credentials) &&
-                append(&t->headers, "Accept: application/json");
-    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+    int r = request_init(&t->request, c->credentials, path, fresh);
+    if (r == 0)
+        set_handlers(t);
     t->next = c->transfers;
     c->transfers = t;
-    if (!good || ((fresh || may_start(c)) && !start(t))) {
+    if (r == 0 && (fresh || may_start(c)) && !start(t))
+        r = CDNS_ENOMEM;
+    if (r != 0)
         transfer_free(t);
-        return CDNS_ENOMEM;
-    }
-    *out = t;
-    return 0;
+    else
+        *out = t;
+    return r;
 }
 
 void client_cancel(struct transfer *t)
