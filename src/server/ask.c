@@ -73,7 +73,7 @@ static void adopt(struct exchange *parent, struct exchange *x)
 static void place(struct exchange *x, const struct placement *at, enum ask_scope scope)
 {
     const struct block *block = at->block;
-    const struct route *r = x->listen != NULL ? route_find(x->listen, x->q.qname, x->q.qname_labels) : NULL;
+    const struct route *route;
     if (scope == ASK_REST) {
         x->block = block;
         x->first = x->at = x->entered = at->index + 1;
@@ -81,12 +81,10 @@ static void place(struct exchange *x, const struct placement *at, enum ask_scope
         x->q.zone_text = x->parent != NULL ? x->parent->q.zone_text : ".";
         return;
     }
-    for (; r != NULL; r = route_next(x->listen, r)) {
-        const struct block *b = route_block(r, &x->q);
-        if (b != NULL) {
-            chain_enter(x, r, b, 0);
-            return;
-        }
+    const struct block *found = x->listen != NULL ? route_query(x->listen, &x->q, &route) : NULL;
+    if (found != NULL) {
+        chain_enter(x, route, found, 0);
+        return;
     }
     x->block = block;
     x->q.reply.rcode = RCODE_REFUSED;

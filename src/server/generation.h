@@ -84,9 +84,8 @@ void generation_stop(struct generation *g);
 /// Destroys instances and memory. Nothing may be pinned.
 void generation_free(struct generation *g);
 
-/// The longest zone of `l` that the lower-case name (of `labels` labels) is in; NULL: none.
-const struct route *route_find(const struct listen_address *l, const uint8_t *qname, unsigned labels);
-/// The next shorter match behind `found`; NULL: none.
-const struct route *route_next(const struct listen_address *l, const struct route *found);
-/// The first block of the route whose .match hooks all take the query; NULL: none.
-struct block *route_block(const struct route *r, const struct query *q);
+/// The block that takes the query, and its zone in `*route`: of the zones of `l` that the name is in, the longest one
+/// with a block whose .match hooks all take the query, and the first such block of it. A question for DS belongs to the
+/// parent of a zone cut, if that is served here too (RFC 4035 §3.1.4.1): for it, as in CoreDNS, the shortest such zone
+/// but the root. NULL: none.
+const struct block *route_query(const struct listen_address *l, const struct query *q, const struct route **route);

@@ -24,16 +24,6 @@ static const struct route *longest(const struct listen_address *l, const uint8_t
     }
 }
 
-const struct route *route_find(const struct listen_address *l, const uint8_t *qname, unsigned labels)
-{
-    return longest(l, labels > l->max_labels ? name_skip(qname, labels - l->max_labels) : qname);
-}
-
-const struct route *route_next(const struct listen_address *l, const struct route *found)
-{
-    return found->zone[0] == 0 ? NULL : longest(l, found->zone + 1 + found->zone[0]);
-}
-
 static bool block_takes(const struct block *b, const struct query *q)
 {
     for (unsigned i = 0; i < b->ninstances; i++) {
@@ -44,10 +34,32 @@ static bool block_takes(const struct block *b, const struct query *q)
     return true;
 }
 
-struct block *route_block(const struct route *r, const struct query *q)
+static const struct block *first_block(const struct route *r, const struct query *q)
 {
     for (unsigned i = 0; i < r->nblocks; i++)
         if (block_takes(r->blocks[i], q))
             return r->blocks[i];
     return NULL;
+}
+
+/// The next shorter match.
+static const struct route *above(const struct listen_address *l, const struct route *r)
+{
+    return r->zone[0] == 0 ? NULL : longest(l, r->zone + 1 + r->zone[0]);
+}
+
+const struct block *route_query(const struct listen_address *l, const struct query *q, const struct route **route)
+{
+    const struct block *block = NULL;
+    // No zone has more labels than max_labels.
+    unsigned skip = q->qname_labels > l->max_labels ? q->qname_labels - l->max_labels : 0;
+    for (const struct route *r = longest(l, name_skip(q->qname, skip));
+         r != NULL && (block == NULL || (q->qtype == RR_DS && r->zone[0] != 0)); r = above(l, r)) {
+        const struct block *takes = first_block(r, q);
+        if (takes == NULL)
+            continue;
+        block = takes;
+        *route = r;
+    }
+    return block;
 }

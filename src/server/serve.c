@@ -114,17 +114,15 @@ static int stream_send(struct exchange *x, bool last)
     return rc;
 }
 
-/// Does the header alone say what to do (the checks of miekg/dns's DefaultMsgAcceptFunc)? Returns an rcode, 0 to go on,
-/// or -1: no answer.
-static int judge_header(const struct message *m)
+/// What to do with a message that message_parse() had `parsed` to say of: an rcode to answer with, 0: look for its
+/// block, or -1: no answer.
+static int judge(const struct message *m, int parsed)
 {
-    if (m->qr)
+    if (parsed == CDNS_ETRUNC || m->qr)
         return -1;
     if (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_NOTIFY)
         return RCODE_NOTIMP;
-    if (m->qdcount != 1 || m->ancount > 1 || m->nscount > 1 || m->arcount > 2)
-        return RCODE_FORMERR;
-    return 0;
+    return parsed != CDNS_OK ? RCODE_FORMERR : 0;
 }
 
 /// Finds the block for the question and enters it; false: x->q.reply has the server's own answer.
@@ -142,18 +140,8 @@ static bool route(struct exchange *x)
         q->reply.rcode = RCODE_BADVERS;
         return false;
     }
-    const struct route *found = NULL;
-    const struct block *block = NULL;
-    // A DS record belongs to the parent's zone, if that is served here too (RFC 4035 §3.1.4.1); as in CoreDNS that is
-    // the shortest one but the root.
-    for (const struct route *r = route_find(x->listen, q->qname, q->qname_labels);
-         r != NULL && (block == NULL || (q->qtype == RR_DS && r->zone[0] != 0)); r = route_next(x->listen, r)) {
-        const struct block *b = route_block(r, q);
-        if (b == NULL)
-            continue;
-        found = r;
-        block = b;
-    }
+    const struct route *found;
+    const struct block *block = route_query(x->listen, q, &found);
     if (block == NULL || block->ninstances == 0)
         return false;
     q->reply.rcode = RCODE_NOERROR;
@@ -193,10 +181,8 @@ static struct exchange *receive(struct worker_socket *s, const uint8_t *packet, 
     struct exchange *x = worker_exchange(s->worker);
     if (x == NULL)
         return NULL; // everything is in hand already: the client asks again
-    int rc = message_parse(packet, size, &x->m);
-    int rcode = rc == CDNS_ETRUNC ? -1 : judge_header(&x->m);
-    if (rcode == 0 && rc != CDNS_OK)
-        rcode = RCODE_FORMERR;
+    int parsed = message_parse(packet, size, &x->m);
+    int rcode = judge(&x->m, parsed);
     if (rcode != 0) {
         if (rcode > 0)
             *written = message_write_error(&x->m, (uint16_t)rcode, out, cap);

@@ -212,9 +212,10 @@ static struct exchange *ask(const char *name)
     x->deliver = deliver;
     delivered = false;
     last = (struct outcome){0};
-    const struct route *r = route_find(x->listen, x->q.qname, x->q.qname_labels);
-    assert_non_null(r);
-    chain_enter(x, r, route_block(r, &x->q), 0);
+    const struct route *r;
+    const struct block *b = route_query(x->listen, &x->q, &r);
+    assert_non_null(b);
+    chain_enter(x, r, b, 0);
     chain_start(x);
     return x;
 }
@@ -687,14 +688,13 @@ static void test_match_chooses_the_block(void **state)
 {
     (void)state;
     uint8_t name[NAME_MAX_WIRE];
-    struct query q = {.qname_labels = 3};
+    struct query q = {.qname = name, .qname_labels = 3, .qtype = RR_A};
     assert_int_equal(name_from_text("a.other.example.", name), CDNS_OK);
-    const struct route *r = route_find(&generation->listens[0], name, 3);
+    const struct route *r;
+    assert_non_null(route_query(&generation->listens[0], &q, &r));
     assert_string_equal(r->zone_text, "other.example.");
-    assert_non_null(route_block(r, &q));
     does[0].match = never;
-    assert_null(route_block(r, &q));
-    assert_string_equal(route_next(&generation->listens[0], r)->zone_text, "example.");
+    assert_null(route_query(&generation->listens[0], &q, &r));
 }
 
 static void test_interfaces_are_joined(void **state)

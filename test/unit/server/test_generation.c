@@ -30,15 +30,17 @@ struct route_case {
     const char *name, *zone; ///< the zone that answers; NULL: none
 };
 
-static void check_routes(const struct listen_address *l, const struct route_case *cases, size_t n)
+static void check_routes(const struct listen_address *l, uint16_t qtype, const struct route_case *cases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint8_t name[NAME_MAX_WIRE];
         assert_int_equal(name_from_text(cases[i].name, name), CDNS_OK);
-        const struct route *r = route_find(l, name, name_labels(name));
+        const struct query q = {.qname = name, .qname_labels = (uint8_t)name_labels(name), .qtype = qtype};
+        const struct route *r;
+        const struct block *b = route_query(l, &q, &r);
         if (cases[i].zone == NULL)
-            assert_null(r);
-        else if (r == NULL)
+            assert_null(b);
+        else if (b == NULL)
             fail_msg("%s: no route", cases[i].name);
         else
             assert_string_equal(r->zone_text, cases[i].zone);
@@ -64,9 +66,12 @@ static void test_longest_suffix_wins(void **state)
         {"org.", NULL},
         {".", NULL},
     };
-    check_routes(&g->listens[0], inside, sizeof inside / sizeof inside[0]);
+    check_routes(&g->listens[0], RR_A, inside, sizeof inside / sizeof inside[0]);
+    const struct route_case cut[] = {
+        {"b.a.example.org.", "example.org."}, {"example.org.", "example.org."}, {"org.", NULL}};
+    check_routes(&g->listens[0], RR_DS, cut, sizeof cut / sizeof cut[0]);
     const struct route_case root[] = {{"a.example.org.", "."}, {".", "."}};
-    check_routes(&g->listens[1], root, 2);
+    check_routes(&g->listens[1], RR_A, root, 2);
     generation_free(g);
 }
 
