@@ -64,8 +64,10 @@ class Setup:
     def stop(self):
         try:
             if self.server:
+                status = self.server.process.stop()
                 log = self.server.process.log()
-                assert self.server.process.stop() == 0, log
+                self.server.stop()  # removes its folder
+                assert status == 0, log
                 assert "runtime error" not in log and "Sanitizer" not in log, log
         finally:
             if self.api:
