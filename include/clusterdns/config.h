@@ -24,7 +24,7 @@ struct directive {
     bool has_block;                ///< braces were there
 };
 
-/// What .setup is given.
+/// What .setup is given. `arena` is the place for the instance's memory too.
 struct config {
     const char *plugin;                   ///< the plugin's name
     const struct directive *const *lines; ///< every directive of this name in the block, in file order
@@ -56,6 +56,7 @@ const char *config_duration_text(int64_t ns, char out[CONFIG_DURATION_MAX]);
 /// Reads a decimal integer as Go's strconv.Atoi does, whole text, optional sign.
 int config_integer(const char *text, int64_t *value) CDNS_MUSTCHECK;
 /// Zones of arguments `args[0…n)` normalised as CoreDNS's plugin.OriginsFromArgsOrServerBlock does: lower case, final
-/// dot, CIDRs expanded to octet or nibble zones; with n = 0 the block's zones. The array is in c->arena.
+/// dot, CIDRs expanded to octet or nibble zones; what is no zone is left out, as there; with n = 0 the block's zones.
+/// The texts are for name_from_text(), the array is in c->arena. CDNS_ENOMEM.
 int config_zones(struct config *c, const struct token *args, size_t n, const char *const **zones,
                  size_t *nzones) CDNS_MUSTCHECK;

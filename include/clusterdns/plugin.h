@@ -18,7 +18,7 @@ struct plugin_start {
     const struct placement *placement; ///< for query_ask()
     struct uv_loop_s *loop;            ///< the main thread's loop, for timers
     const char *server;                ///< "dns://:53"
-    const struct server_state *state;  ///< for server_ready() and server_stopping()
+    const struct server_state *state;  ///< for server_each_ready() and server_stopping()
     char *error;                       ///< CONFIG_ERROR_MAX bytes for the text of a failure
 };
 
@@ -30,16 +30,18 @@ struct plugin_interface {
 
 /// A plugin. Hooks that are NULL are left out. `self` is what .setup made.
 struct plugin {
-    uint32_t abi;
-    const char *name;
-    const char *after; ///< of a shared object: the plugin it stands behind
-    /// Reads the directive and builds an immutable instance; shared by all workers. Main thread. On CDNS_ECONFIG the
-    /// text is in c->error. Nothing outside is touched: no socket, no file that is not needed to validate.
+    uint32_t abi;     ///< CLUSTERDNS_PLUGIN_ABI; set by the macro, as `name` is
+    const char *name; ///< of the directive
+    /// Reads the directives of this name in a server block and builds their one immutable instance (`*self`, NULL if it
+    /// has nothing to remember); shared by all workers. Main thread. On CDNS_ECONFIG the text is in c->error
+    /// (config_errorf() and its like have put it there); other codes are reported by error_text(). After an error
+    /// .destroy is not called. Nothing outside is touched: no socket, no file that is not needed to validate.
     int (*setup)(struct config *c, void **self);
-    /// Frees the instance; no query is under way in it. Main thread.
+    /// Frees what the instance has beside the arena's memory; no query is under way in it. Main thread.
     void (*destroy)(void *self);
     /// Opens timers, health checks, listeners of its own. Main thread; must not block for long, but may wait up to a
-    /// configured time for a first sync. A failure (text in s->error) stops the start of the server.
+    /// configured time for a first sync. A failure (text in s->error, or empty: error_text()) stops the start of the
+    /// server.
     int (*start)(void *self, const struct plugin_start *s);
     /// The opposite of .start; after it returns the instance starts nothing new. Main thread.
     void (*stop)(void *self);
@@ -57,7 +59,7 @@ struct plugin {
     void (*done)(void *self, const struct query *q, const struct outcome *o);
     /// A parked query ends by time-out or shutdown while this plugin holds it: forget `q`. Worker.
     void (*cancel)(void *self, struct query *q);
-    /// Is the plugin ready to serve (ready's question)? Any thread.
+    /// Is the plugin ready to serve? Asked for each request to /ready. Main thread.
     bool (*ready)(void *self);
     const struct plugin_interface *provides; ///< list ended by a NULL name
     const char *const *wants;                ///< interface names, NULL ends; missing ones are not an error

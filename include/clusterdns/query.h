@@ -13,7 +13,7 @@
 
 /// What a hook tells the chain.
 enum verdict {
-    VERDICT_NEXT,   ///< .query: ask the next plugin; .reply: go on to the plugin before
+    VERDICT_NEXT,   ///< .query: ask the next plugin (SERVFAIL behind the last one); .reply: go on to the plugin before
     VERDICT_DONE,   ///< .query: the reply stands in q->reply, start the way back; .reply: as NEXT
     VERDICT_FAIL,   ///< query_fail() was called: no reply, an rcode and a text (seen by errors and cache)
     VERDICT_WAIT,   ///< parked: the plugin calls query_resume() later, on the same worker, or .cancel is called
@@ -108,15 +108,16 @@ struct question {
     bool rd, cd, do_; ///< header bits of the child
 };
 
-struct placement; // where an instance stands in a generation; given to plugins by .start
+struct placement; ///< where an instance stands in its block; given to .start
 
 #define QUERY_MAX_DEPTH 10    ///< ancestors a child question may have
 #define QUERY_MAX_CHILDREN 32 ///< child questions one top-level query may cause in all, descendants included
 
-/// Asks a child question of `parent`'s chain. `at` is the asking instance's placement, needed for ASK_REST and for a
-/// question without a parent; `parent` NULL: nobody waits (prefetch, probe). `timeout_ns` 0 means QUERY_TIMEOUT_NS.
+/// Asks a child question of `parent`'s chain. `at` is the asking instance's placement (plugin_start.placement, kept by
+/// .start); `parent` NULL: nobody waits (prefetch, probe). `timeout_ns` 0 means QUERY_TIMEOUT_NS.
 /// The callback may run before this returns. The child owns its arena and may outlive its parent.
-/// Returns 0, or CDNS_ELIMIT / CDNS_ENOMEM, in which case the callback is not called.
+/// Returns 0, or CDNS_ELIMIT (too deep, too many, too much in hand) or CDNS_EINVAL (qname too long), in which case the
+/// callback is not called.
 int query_ask(struct query *parent, const struct placement *at, enum ask_scope scope, const struct question *question,
               uint64_t timeout_ns, query_ask_cb callback, void *arg) CDNS_MUSTCHECK;
 

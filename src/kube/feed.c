@@ -8,11 +8,11 @@
 
 #define KEY_STORE (-1) ///< the store refused an object
 
-/// After a turn of the loop: what its events brought becomes visible at once, with one grace period for all of it.
+/// After a turn of the loop: one grace period for all that its events replaced.
 static void on_turn(uv_check_t *check)
 {
     struct feed *f = check->data;
-    if (f->publish)
+    if (f->due)
         feed_commit(f);
 }
 
@@ -57,14 +57,14 @@ void feed_upsert(struct feed *f, const struct kube_object *o, bool initial)
     int r = store_upsert(f->store, o);
     if (r != 0)
         feed_log(f, KEY_STORE, LOG_LEVEL_ERROR, "%s/%s cannot be kept: %s", o->namespace_, o->name, error_text(r));
-    f->publish = f->publish || !initial;
+    f->due = f->due || !initial;
     applied(f);
 }
 
 void feed_delete(struct feed *f, const struct kube_object *o)
 {
     store_delete(f->store, o);
-    f->publish = true;
+    f->due = true;
     applied(f);
 }
 
@@ -92,7 +92,7 @@ void feed_commit(struct feed *f)
 {
     store_commit(f->store);
     f->pending = 0;
-    f->publish = false;
+    f->due = false;
 }
 
 void feed_trouble(struct feed *f, enum kube_kind kind, const char *text)

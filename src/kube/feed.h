@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// The way of decoded objects into one source's store: counts what is to be published and publishes it, knows when
-/// every kind has been listed, gives memory back after large lists, and keeps the log quiet. Kube thread.
+/// The way of decoded objects into one source's store: ends the store's batches, knows when every kind has been listed,
+/// gives memory back after large lists, and keeps the log quiet. Kube thread.
 #include "kube/object.h"
 #include "kube/store.h"
 #include <clusterdns/log.h>
@@ -15,7 +15,7 @@
 
 /// Who is told.
 struct feed_listener {
-    void (*synced)(void *arg);                    ///< once: every kind has been listed and is published
+    void (*synced)(void *arg);                    ///< once: every kind has been listed
     void (*trouble)(void *arg, const char *text); ///< the present trouble changed; "": there is none
     void *arg;
 };
@@ -25,7 +25,7 @@ struct feed {
     struct feed_listener listener;
     unsigned wanted, listed; ///< bits by enum kube_kind
     size_t pending;          ///< objects applied since the last commit
-    bool publish;            ///< readers wait for some of them
+    bool due;                ///< they are a batch at the end of this turn of the loop
     uv_check_t check;
     char trouble[KUBE_KINDS][FEED_TROUBLE_MAX]; ///< "" when a kind has none
     struct {
@@ -43,13 +43,13 @@ void feed_close(struct feed *f, void (*closed)(void *arg), void *arg);
 /// Does the store want this kind?
 bool feed_wants(const struct feed *f, enum kube_kind kind);
 
-/// Applies one object. `initial`: it is part of a list; readers can wait for more of it.
+/// Applies one object. `initial`: it is part of a list, of which more is to come: full batches will do.
 void feed_upsert(struct feed *f, const struct kube_object *o, bool initial);
 void feed_delete(struct feed *f, const struct kube_object *o);
 /// Around all objects of a kind.
 void feed_relist_begin(struct feed *f, enum kube_kind kind);
 void feed_relist_end(struct feed *f, enum kube_kind kind);
-/// Publishes what was applied.
+/// Ends the batch.
 void feed_commit(struct feed *f);
 
 /// A kind's trouble (not "") or, with "", its end.

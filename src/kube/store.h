@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// The write side of the index: applies objects, one kind's relist as a diff, and publishes for readers under RCU
-/// (index.h). Only the kube thread calls these, but for store_new() and store_free(). What readers may still see is
-/// freed in batches behind one grace period.
+/// The write side of the index: applies objects, one kind's relist as a diff. Readers (index.h) see each object as soon
+/// as it is applied, under RCU; what they may still be reading is freed in batches behind one grace period. Only the
+/// kube thread calls these, but for store_new() and store_free().
 #include "kube/object.h"
 #include <clusterdns/error.h>
 #include <stdbool.h>
@@ -33,8 +33,8 @@ void store_delete(struct store *s, const struct kube_object *o);
 /// begin twice starts the marking afresh (a relist that broke off); answers are never empty in between.
 void store_relist_begin(struct store *s, enum kube_kind kind);
 void store_relist_end(struct store *s, enum kube_kind kind);
-/// Publishes all that was applied, then waits one grace period and frees what was replaced. To be called at least every
-/// STORE_BATCH objects, and when the events at hand are done.
+/// Ends a batch: waits one grace period and frees what was replaced. To be called at least every STORE_BATCH objects,
+/// and when the events at hand are done.
 void store_commit(struct store *s);
 #define STORE_BATCH 1000
 /// The first full lists of every kind that the options ask for are in: readers stop answering SERVFAIL.

@@ -87,7 +87,7 @@ static void changes_show_after_a_turn(void **unused)
     assert_int_equal(feed.pending, 0);
 }
 
-static void lists_are_published_in_batches(void **unused)
+static void lists_are_committed_in_batches(void **unused)
 {
     (void)unused;
     char name[32];
@@ -99,7 +99,7 @@ static void lists_are_published_in_batches(void **unused)
             assert_int_equal(feed.pending, STORE_BATCH - 1);
     }
     assert_int_equal(feed.pending, 10);
-    uv_run(&loop, UV_RUN_NOWAIT); // nobody waits for a part of a list
+    uv_run(&loop, UV_RUN_NOWAIT); // more of the list is to come
     assert_int_equal(feed.pending, 10);
     feed_relist_begin(&feed, KUBE_SERVICE);
     feed_relist_end(&feed, KUBE_SERVICE);
@@ -138,7 +138,7 @@ int main(void)
     rcu_thread_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(changes_show_after_a_turn, setup, teardown),
-        cmocka_unit_test_setup_teardown(lists_are_published_in_batches, setup, teardown),
+        cmocka_unit_test_setup_teardown(lists_are_committed_in_batches, setup, teardown),
         cmocka_unit_test_setup_teardown(synced_when_all_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(trouble_of_several, setup, teardown),
     };
