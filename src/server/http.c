@@ -38,6 +38,8 @@ struct listener {
     struct MHD_Daemon *daemon;
     struct http_endpoint *endpoints; // newest first
     TAILQ_HEAD(, connection) connections;
+    unsigned open; // connections of the list
+    bool again;    // one was closed: libmicrohttpd can accept the next, but does so only when called
     uv_poll_t poll;
     uv_timer_t timer;
     unsigned handles; // not closed yet
@@ -258,6 +260,21 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     return respond(connection, (unsigned)r.status, r.content_type, body, r.len, MHD_RESPMEM_MUST_COPY);
 }
 
+static void unlist(struct listener *l, struct connection *c)
+{
+    TAILQ_REMOVE(&l->connections, c, link);
+    c->fd = -1;
+    l->open--;
+}
+
+// Ends the oldest connection: libmicrohttpd finds the end of the stream and closes.
+static void end_oldest(struct listener *l)
+{
+    struct connection *c = TAILQ_FIRST(&l->connections);
+    shutdown(c->fd, SHUT_RDWR);
+    unlist(l, c);
+}
+
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -265,8 +282,9 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
     struct connection *c = *context;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         if (c != NULL && c->fd >= 0)
-            TAILQ_REMOVE(&l->connections, c, link);
+            unlist(l, c);
         free(c);
+        l->again = true;
         return;
     }
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -276,6 +294,9 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
     *c = (struct connection){.fd = info->connect_fd, .deadline_ms = uv_now(loop) + http_limits.lifetime_ms};
     TAILQ_INSERT_TAIL(&l->connections, c, link);
     *context = c;
+    // Room for the next one: whoever holds all connections must not keep probes waiting.
+    if (++l->open >= http_limits.connections && l->open > 1)
+        end_oldest(l);
 }
 
 // Listeners ----------------------------------------------------------------------------------------------------------
@@ -285,10 +306,13 @@ static void on_timer(uv_timer_t *timer);
 // Lets libmicrohttpd work and asks when it wants to again.
 static void run(struct listener *l)
 {
+    l->again = false;
     MHD_run(l->daemon);
     MHD_UNSIGNED_LONG_LONG wait;
     bool timed = MHD_get_timeout(l->daemon, &wait) == MHD_YES;
     uint64_t ms = timed && wait < HTTP_TURN_MS ? wait : HTTP_TURN_MS;
+    if (l->again)
+        ms = 0;
     const struct connection *oldest = TAILQ_FIRST(&l->connections);
     if (oldest != NULL) {
         uint64_t now = uv_now(loop);
@@ -301,12 +325,9 @@ static void run(struct listener *l)
 static void on_timer(uv_timer_t *timer)
 {
     struct listener *l = timer->data;
-    struct connection *c;
-    while ((c = TAILQ_FIRST(&l->connections)) != NULL && c->deadline_ms <= uv_now(loop)) {
-        shutdown(c->fd, SHUT_RDWR); // libmicrohttpd finds the end of the stream and closes
-        TAILQ_REMOVE(&l->connections, c, link);
-        c->fd = -1;
-    }
+    const struct connection *c;
+    while ((c = TAILQ_FIRST(&l->connections)) != NULL && c->deadline_ms <= uv_now(loop))
+        end_oldest(l);
     run(l);
 }
 

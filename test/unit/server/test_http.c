@@ -237,6 +237,29 @@ static void closes_slow_connections(void **state)
 }
 
 // Past the bounds a connection waits or is refused; those that came before and later ones are served.
+// Whoever takes all connections and says nothing does not keep probes waiting.
+static void oldest_gives_way(void **state)
+{
+    (void)state;
+    char address[32];
+    uint16_t port = http_free_port();
+    struct http_endpoint *e;
+    http_limits.connections = 4;
+    text_address(address, port);
+    assert_int_equal(http_open(address, "/x", say, "OK", &e), 0);
+    int fds[12];
+    for (size_t i = 0; i < 12; i++) {
+        fds[i] = http_connect(AF_INET, port);
+        assert_true(fds[i] >= 0);
+    }
+    uint64_t before = http_now_ms();
+    assert_int_equal(http_ask(port, "/x"), 200);
+    assert_true(http_now_ms() - before < http_limits.idle_s * 1000 / 2);
+    for (size_t i = 0; i < 12; i++)
+        close(fds[i]);
+    http_close(e);
+}
+
 static void bounds_connections(void **state)
 {
     (void)state;
@@ -310,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(listens_where_it_is_told, begin, http_end),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_address, begin, http_end),
         cmocka_unit_test_setup_teardown(closes_slow_connections, begin, http_end),
+        cmocka_unit_test_setup_teardown(oldest_gives_way, begin, http_end),
         cmocka_unit_test_setup_teardown(bounds_connections, begin, http_end),
         cmocka_unit_test_setup_teardown(shuts_down_with_open_connections, begin, http_end),
         cmocka_unit_test(names_what_is_wrong_with_an_address),
