@@ -28,6 +28,7 @@ struct manifest_source {
     uint64_t seen[2];     ///< fingerprint of the files that were read last
     uint64_t settling[2]; ///< the latest one of files that are changing
     unsigned rounds;      ///< how long they have been
+    uint64_t looked;      ///< when they were looked at last, in the loop's time
     json_t *named;        ///< set of the namespaces that objects name; NULL: a Namespace object was seen
     struct watch *watches;
     size_t nwatches;
@@ -153,6 +154,7 @@ static void on_settled(uv_timer_t *timer);
 static void look(struct manifest_source *s)
 {
     uint64_t now[2];
+    s->looked = uv_now(s->loop);
     fingerprint(s, now); // before reading: what changes meanwhile is seen at the next look
     if (memcmp(now, s->seen, sizeof now) == 0) {
         s->rounds = 0;
@@ -175,10 +177,16 @@ static void on_settled(uv_timer_t *timer)
     look(timer->data);
 }
 
-/// Something may have changed; what is settling already is looked at in its time.
+/// Something may have changed. What is settling already is looked at in its time, and so is what was looked at just
+/// now: events come for every file of a directory, and a log may be written there.
 static void suspect(struct manifest_source *s)
 {
-    if (!uv_is_active((uv_handle_t *)&s->settle))
+    uint64_t since = uv_now(s->loop) - s->looked;
+    if (uv_is_active((uv_handle_t *)&s->settle))
+        return;
+    if (since < MANIFEST_SETTLE_MS)
+        uv_timer_start(&s->settle, on_settled, MANIFEST_SETTLE_MS - since, 0);
+    else
         look(s);
 }
 
