@@ -249,9 +249,7 @@ int client_status(const struct transfer *t)
 
 static void finish(struct transfer *t, CURLcode code)
 {
-    long os_error = 0;
     curl_off_t retry_after = 0;
-    curl_easy_getinfo(t->request.easy, CURLINFO_OS_ERRNO, &os_error);
     curl_easy_getinfo(t->request.easy, CURLINFO_RETRY_AFTER, &retry_after);
     struct client_handler handler = t->handler;
     struct client_result result = {
@@ -259,7 +257,6 @@ static void finish(struct transfer *t, CURLcode code)
         .error = t->error != 0      ? t->error
                  : code != CURLE_OK ? CDNS_EIO
                                     : 0,
-        .refused = code == CURLE_COULDNT_CONNECT && os_error == ECONNREFUSED,
         .cause = (int)code,
         .retry_after = (long)retry_after,
         .reason = "",

@@ -22,7 +22,6 @@ struct transfer;
 struct client_result {
     int status;       ///< HTTP status; 0: there was no answer
     int error;        ///< 0: the answer came whole; CDNS_EIO: the connection failed or was cut; or what `data` returned
-    bool refused;     ///< nobody listens (ECONNREFUSED)
     int cause;        ///< a number that equal failures of the connection share, 0: none
     long retry_after; ///< seconds of a Retry-After header, 0: none
     const char *reason; ///< text of a failed connection ("Connection refused"), else ""

@@ -60,7 +60,7 @@ static struct plan after_status(const struct ending *e, uint64_t wait)
 
 struct plan plan_next(const struct ending *e, uint32_t random)
 {
-    uint64_t wait = backoff(e->failures, e->refused ? PLAN_REFUSED_LAST_MS : PLAN_BACKOFF_LAST_MS, random);
+    uint64_t wait = backoff(e->failures, e->unheard ? PLAN_UNHEARD_LAST_MS : PLAN_BACKOFF_LAST_MS, random);
     if (e->corrupt) // what was lost is not known
         return (struct plan){.step = STEP_SYNC, .wait_ms = wait};
     if (e->status.code != 0)

@@ -20,7 +20,7 @@ struct ending {
     struct api_status status; ///< code 0: not refused
     bool failed;              ///< the connection failed, was cut or gave no data for too long
     bool silent;              ///< … the last of these
-    bool refused;             ///< … because nobody listens
+    bool unheard;             ///< … before any server answered
     bool answered;            ///< a 200 had come
     bool corrupt;             ///< what came was no JSON, or too large
     bool has_version;         ///< the request asked for a state not older than one seen before
@@ -48,7 +48,7 @@ struct plan {
 
 #define PLAN_BACKOFF_FIRST_MS 800  ///< the first wait is up to twice this
 #define PLAN_BACKOFF_LAST_MS 30000 ///< no wait is longer …
-#define PLAN_REFUSED_LAST_MS 5000  ///< … nor this, when nobody listens: such attempts burden no server
+#define PLAN_UNHEARD_LAST_MS 3000  ///< … nor this, when nobody answers: such attempts burden no API server
 #define PLAN_LIVED_MS 5000         ///< a watch that lived so long was a good one
 #define PLAN_FREE 2 ///< so many failures in a row do not lengthen the wait; a watch that was answered has none
 #define PLAN_RETRY_AFTER_LAST 30  ///< seconds that a Retry-After is followed at most

@@ -43,8 +43,9 @@ struct reflector {
     char *token;                    ///< of the list's next page; NULL: the first one
     unsigned pages;                 ///< of the list under way that have come
     bool anew, unpaged;             ///< of the list under way: newest state; in one page
-    unsigned failures;
-    bool troubled; ///< a trouble was reported and is not over
+    unsigned failures;              ///< in a row
+    bool unheard;                   ///< nobody answered the latest request
+    bool troubled;                  ///< a trouble was reported and is not over
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -285,12 +286,17 @@ static void report(struct reflector *r, const struct ending *e, const struct cli
 /// Goes on after a request that is over.
 static void go_on(struct reflector *r, const struct client_result *result, bool silent)
 {
+    // How long the server was away says nothing about how it is now: waiting as long again would keep old answers.
+    bool unheard = result->status == 0 && !silent;
+    if (r->unheard && !unheard)
+        r->failures = 0;
+    r->unheard = unheard;
     struct ending e = {
         .phase = r->phase,
         .status = r->refusal,
         .failed = silent || result->error == CDNS_EIO || result->status == 0,
         .silent = silent,
-        .refused = result->refused,
+        .unheard = unheard,
         .answered = result->status == 200,
         .has_version = r->version[0] != '\0' && !r->anew,
         .next_page = r->token != NULL && !r->unpaged, // pages nobody asked for are no reason to ask again at once

@@ -12,7 +12,7 @@ from proxy import Proxy
 
 OUTAGE_SECONDS = 60
 ROUND_SECONDS = 5  # between two rounds of all questions during the outage
-BACK_SECONDS = 75  # from the API server's return to right answers: two of the longest pauses, and a list
+BACK_SECONDS = 10  # from the API server's return to right answers
 ZONE = "svc.cluster.local"
 
 NEW = """

@@ -25,7 +25,7 @@ static void steps(void **unused)
         {{.phase = PHASE_WATCH, .failed = true, .answered = true, LONG_LIVED}, STEP_WATCH, false, true},
         {{.phase = PHASE_WATCH, .failed = true, .answered = true}, STEP_WATCH, false, true},
         {{.phase = PHASE_WATCH, .failed = true}, STEP_WATCH, true, false},
-        {{.phase = PHASE_WATCH, .failed = true, .refused = true}, STEP_WATCH, true, false},
+        {{.phase = PHASE_WATCH, .failed = true, .unheard = true}, STEP_WATCH, true, false},
         {{.phase = PHASE_WATCHLIST, .answered = true}, STEP_LIST, true, true},
         {{.phase = PHASE_WATCHLIST, .answered = true, .failed = true, .silent = true}, STEP_LIST, true, false},
         {{.phase = PHASE_WATCHLIST, .answered = true, .failed = true}, STEP_SYNC, true, false},
@@ -90,9 +90,9 @@ static void waits(void **unused)
     assert_int_equal(wait_of(cut, PLAN_FREE + 3, 0), 6400);
     assert_int_equal(wait_of(cut, 9, 0), 15000);
     assert_int_equal(wait_of(cut, UINT32_MAX, UINT32_MAX), 29999);
-    const struct ending refused = {.phase = PHASE_WATCH, .failed = true, .refused = true};
-    assert_int_equal(wait_of(refused, 100, 0), 2500);
-    assert_int_equal(wait_of(refused, 100, UINT32_MAX), 4999);
+    const struct ending unheard = {.phase = PHASE_WATCH, .failed = true, .unheard = true};
+    assert_int_equal(wait_of(unheard, 100, 0), 1500);
+    assert_int_equal(wait_of(unheard, 100, UINT32_MAX), 2999);
     const struct ending busy = {.phase = PHASE_WATCH, .status = {.code = 429, .retry_after = 7}};
     assert_int_equal(wait_of(busy, 0, 5), 7000);
     assert_int_equal(wait_of(busy, PLAN_RETRY_AFTER_TIMES, 0), 15000);
