@@ -45,7 +45,7 @@ BENCH_BIN := $(BENCH_SRC:bench/%.c=$B/bench/%)
 all: $B/clusterdns
 
 help:
-	@sed -n 's/^## //p' Makefile
+	@sed -n 's/^## \{0,1\}//p' Makefile
 
 ## make                  build build/clusterdns (needs the packages of `make deps`)
 $B/clusterdns: $(OBJECTS)
@@ -71,7 +71,7 @@ run:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tools/run $B/clusterdns
 
-## make test             install what is missing, build, run unit tests, fuzz corpora and fast cases
+## make test             install what is missing, build, run unit tests, fuzz corpora and cases
 test: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all unit replay
 	@$(MAKE) --no-print-directory cases
@@ -81,6 +81,8 @@ $B/unit/%: test/unit/%.c $B/libclusterdns.a
 	$(SAY)
 	$(CC) $(CPPFLAGS) -Itest/unit $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns
 
+## make unit replay cases
+##                       the parts of `make test`, which install nothing
 unit: $(UNIT_BIN)
 	@failed=; for t in $(UNIT_BIN); do echo "== $$t"; $$t || failed="$$failed $$t"; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
@@ -111,6 +113,7 @@ lint:
 	@tools/deps build test lint
 	@tools/lint
 
+## make format           clang-format on the C files that git knows
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h' | grep -v plugins/order.h)
 
@@ -136,6 +139,9 @@ install: all
 	install -m 0644 include/clusterdns/*.h $(DESTDIR)$(PREFIX)/include/clusterdns/
 	install -D -m 0644 Corefile.example $(DESTDIR)$(PREFIX)/share/doc/clusterdns/Corefile.example
 
+## make clean            remove build/
+##
+## with any target: SANITIZE=address,undefined or SANITIZE=thread (a build of its own, in build/…), V=1 (show commands)
 clean:
 	rm -rf build
 

@@ -125,8 +125,8 @@ static int parse(struct flags *f, int argc, char **argv)
 
 static int check(int argc, char **argv)
 {
-    if (argc != 3)
-        return bad("clusterdns check: %s", argc < 3 ? "name the Corefile to validate" : "one Corefile at a time");
+    if (argc != 3 || argv[2][0] == '-')
+        return bad("clusterdns check: %s", argc > 3 ? "one Corefile at a time" : "name the Corefile to validate");
     return server_check(argv[2], 53);
 }
 

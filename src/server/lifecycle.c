@@ -152,9 +152,12 @@ static int open_sockets(struct server_state *s)
             const struct listen_address *listen = &s->generation->listens[l];
             int rc = worker_listen(&s->workers[w], listen);
             if (rc != CDNS_OK) {
-                fprintf(stderr, "Listen: cannot bind port %u: %s%s\n", listen->port,
-                        rc == CDNS_EIO ? strerror(errno) : error_text(rc),
-                        errno == EACCES ? "; ports below 1024 need CAP_NET_BIND_SERVICE, or use -dns.port" : "");
+                fprintf(
+                    stderr, "Listen: cannot bind port %u: %s%s\n", listen->port,
+                    rc == CDNS_EIO ? strerror(errno) : error_text(rc),
+                    errno == EACCES
+                        ? "; ports below 1024 need CAP_NET_BIND_SERVICE; -dns.port changes the port of keys without one"
+                        : "");
                 return rc;
             }
         }
