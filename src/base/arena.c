@@ -17,27 +17,27 @@
 
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
-#define GAP 16 ///< poisoned bytes between allocations, so that running over the end of one is caught
+#define GAP 16 // poisoned bytes between allocations, so that running over the end of one is caught
 #else
 #define GAP 0
 #define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
-#define FIRST_BLOCK ((size_t)16 << 10) ///< bytes kept over resets
-#define LARGEST_STEP ((size_t)1 << 20) ///< further chunks double up to this many bytes
+#define FIRST_BLOCK ((size_t)16 << 10) // bytes kept over resets
+#define LARGEST_STEP ((size_t)1 << 20) // further chunks double up to this many bytes
 
-/// A chunk beyond the first block.
+// A chunk beyond the first block.
 struct chunk {
     struct chunk *next;
     alignas(8) uint8_t data[];
 };
 
 struct arena {
-    uint8_t *pos, *end;  ///< free part of the present chunk
-    size_t used, limit;  ///< bytes given out, rounded up to 8; limit 0: none
-    size_t first, step;  ///< size of the first block; size of the next chunk
-    struct chunk *extra; ///< newest first
+    uint8_t *pos, *end;  // free part of the present chunk
+    size_t used, limit;  // bytes given out, rounded up to 8; limit 0: none
+    size_t first, step;  // size of the first block; size of the next chunk
+    struct chunk *extra; // newest first
     alignas(8) uint8_t block[];
 };
 
@@ -87,7 +87,7 @@ void arena_reset(struct arena *a)
     rewind_to_first(a);
 }
 
-/// Makes room for `need` bytes in a new chunk; what the present one has left is given up.
+// Makes room for `need` bytes in a new chunk; what the present one has left is given up.
 static int grow(struct arena *a, size_t need)
 {
     if (a->step < LARGEST_STEP)

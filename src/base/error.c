@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define EXPECT_PER_SECOND 10 ///< lines a second that expect_failed() may write in all
+#define EXPECT_PER_SECOND 10 // lines a second that expect_failed() may write in all
 
 static const char *const texts[] = {
     [-CDNS_OK] = "success",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// How a line looks. Where it goes is logring.c's business.
+// \file
+// How a line looks. Where it goes is logring.c's business.
 #include <clusterdns/log.h>
 
 #include "base/clock.h"
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#define JSON_END 3072 ///< bytes for what follows the message in a JSON line
+#define JSON_END 3072 // bytes for what follows the message in a JSON line
 
 static int debug_on;
 
@@ -27,7 +27,7 @@ static void put_text(struct writer *w, const char *text)
     writer_bytes(w, text, strlen(text));
 }
 
-/// Length of the well-formed UTF-8 sequence at `p` (RFC 3629 §4), or 0.
+// Length of the well-formed UTF-8 sequence at `p` (RFC 3629 §4), or 0.
 static size_t utf8_sequence(const uint8_t *p, size_t left)
 {
     if (p[0] < 0x80)
@@ -45,7 +45,7 @@ static size_t utf8_sequence(const uint8_t *p, size_t left)
     return n;
 }
 
-/// One byte as \xNN; all of it or nothing.
+// One byte as \xNN; all of it or nothing.
 static void put_hex(struct writer *w, uint8_t byte)
 {
     char hex[8];
@@ -53,7 +53,7 @@ static void put_hex(struct writer *w, uint8_t byte)
     writer_bytes(w, hex, 4);
 }
 
-/// Outside text for a terminal: what could start a line or drive the terminal (C0, DEL, C1, broken UTF-8) is escaped.
+// Outside text for a terminal: what could start a line or drive the terminal (C0, DEL, C1, broken UTF-8) is escaped.
 static void put_escaped(struct writer *w, const char *text, size_t len)
 {
     const uint8_t *p = (const uint8_t *)text, *end = p + len;
@@ -72,7 +72,7 @@ static void put_escaped(struct writer *w, const char *text, size_t len)
     }
 }
 
-/// The inside of a JSON string (RFC 8259 §7); bytes that are not UTF-8 become U+FFFD.
+// The inside of a JSON string (RFC 8259 §7); bytes that are not UTF-8 become U+FFFD.
 static void put_json(struct writer *w, const char *text, size_t len)
 {
     const uint8_t *p = (const uint8_t *)text, *end = p + len;
@@ -120,7 +120,7 @@ static void put_time(struct writer *w)
     put_text(w, text);
 }
 
-/// {"time":…,"level":…,"msg":…[,"plugin":…]}: CoreDNS 1.15's records.
+// {"time":…,"level":…,"msg":…[,"plugin":…]}: CoreDNS 1.15's records.
 static size_t json_line(const struct log_entry *e, char out[LOG_LINE_MAX])
 {
     char end[JSON_END]; // what follows the message; room for it is kept, so that a long message leaves valid JSON

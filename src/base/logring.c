@@ -13,29 +13,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING ((size_t)1 << 20)   ///< bytes of queued lines
-#define CROWDED (RING / 4)       ///< from here on the thread writes without waiting for company
-#define GATHER_NS 1000000        ///< how long the first of several lines waits, so that they share a write
-#define NANOSECONDS 1000000000UL ///< in a second
+#define RING ((size_t)1 << 20)   // bytes of queued lines
+#define CROWDED (RING / 4)       // from here on the thread writes without waiting for company
+#define GATHER_NS 1000000        // how long the first of several lines waits, so that they share a write
+#define NANOSECONDS 1000000000UL // in a second
 
-/// The queue of one log_start(). Everything in it needs `lock`, but for the queued bytes, which only the thread reads.
+// The queue of one log_start(). Everything in it needs `lock`, but for the queued bytes, which only the thread reads.
 struct ring {
-    pthread_cond_t filled;  ///< the thread sleeps on it while the ring is empty
-    pthread_cond_t drained; ///< log_stop() sleeps on it
-    size_t head, tail;      ///< bytes ever put in, ever written out; tail … head are queued (modulo RING)
-    uint64_t unreported;    ///< lines dropped since the last notice
+    pthread_cond_t filled;  // the thread sleeps on it while the ring is empty
+    pthread_cond_t drained; // log_stop() sleeps on it
+    size_t head, tail;      // bytes ever put in, ever written out; tail … head are queued (modulo RING)
+    uint64_t unreported;    // lines dropped since the last notice
     pthread_t thread;
     int fd;
-    bool asleep;    ///< the thread waits for `filled`
-    bool stopping;  ///< it shall end when nothing is queued
-    bool abandoned; ///< it shall end at once and free the ring: log_stop() did not wait for it
+    bool asleep;    // the thread waits for `filled`
+    bool stopping;  // it shall end when nothing is queued
+    bool abandoned; // it shall end at once and free the ring: log_stop() did not wait for it
     char data[RING];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct ring *ring; ///< NULL while no thread runs: lines go out directly
+static struct ring *ring; // NULL while no thread runs: lines go out directly
 static int direct_fd = STDOUT_FILENO;
-static bool blocked; ///< the output was blocked when the thread was given up: nothing more is written to it
+static bool blocked; // the output was blocked when the thread was given up: nothing more is written to it
 
 static enum log_format line_format;
 static uint64_t dropped;
@@ -55,7 +55,7 @@ static void count_dropped(uint64_t lines)
     __atomic_fetch_add(&dropped, lines, __ATOMIC_RELAXED);
 }
 
-/// Waits until a descriptor that another process made non-blocking takes more; false on any other error than EAGAIN.
+// Waits until a descriptor that another process made non-blocking takes more; false on any other error than EAGAIN.
 static bool wait_writable(int fd)
 {
     if (errno != EAGAIN && errno != EWOULDBLOCK)
@@ -80,7 +80,7 @@ static void write_direct(int fd, const char *line, size_t len)
     }
 }
 
-/// Copies into the ring; the caller has checked the room and holds the lock.
+// Copies into the ring; the caller has checked the room and holds the lock.
 static void copy_in(struct ring *r, const char *bytes, size_t len)
 {
     size_t at = r->head % RING;
@@ -90,7 +90,7 @@ static void copy_in(struct ring *r, const char *bytes, size_t len)
     r->head += len;
 }
 
-/// Queues a line if there is room for it and for the notice that is due where lines were dropped; needs the lock.
+// Queues a line if there is room for it and for the notice that is due where lines were dropped; needs the lock.
 static bool enqueue(struct ring *r, const char *line, size_t len)
 {
     char notice[LOG_LINE_MAX];
@@ -142,8 +142,8 @@ static uint64_t count_lines(const struct ring *r, size_t from, size_t to)
     return lines;
 }
 
-/// Writes bytes tail … head without the lock (producers write elsewhere). Returns how many were written; -1 when the
-/// output is broken.
+// Writes bytes tail … head without the lock (producers write elsewhere). Returns how many were written; -1 when the
+// output is broken.
 static ssize_t write_out(const struct ring *r, size_t tail, size_t head)
 {
     size_t at = tail % RING, len = head - tail;
@@ -153,7 +153,7 @@ static ssize_t write_out(const struct ring *r, size_t tail, size_t head)
     return n < 0 && wait_writable(r->fd) ? 0 : n;
 }
 
-/// Sleeps until there is something to write; needs the lock. False: the thread shall end.
+// Sleeps until there is something to write; needs the lock. False: the thread shall end.
 static bool wait_for_lines(struct ring *r)
 {
     while (r->head == r->tail && !r->abandoned) {
@@ -219,7 +219,7 @@ static struct ring *new_ring(int fd)
     return r;
 }
 
-/// The thread takes no signals: they are main's, and a closed pipe is an error code here.
+// The thread takes no signals: they are main's, and a closed pipe is an error code here.
 static int start_thread(struct ring *r)
 {
     sigset_t all, before;

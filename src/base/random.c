@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define BUFFER 256 ///< getrandom() gives up to this many bytes without being cut short by a signal
+#define BUFFER 256 // getrandom() gives up to this many bytes without being cut short by a signal
 
 static _Thread_local uint8_t buffer[BUFFER];
-static _Thread_local size_t left; ///< unused bytes at the end of `buffer`
+static _Thread_local size_t left; // unused bytes at the end of `buffer`
 
 static void fill(void *out, size_t len)
 {

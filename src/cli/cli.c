@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define LOG_STOP_NS UINT64_C(1000000000) ///< wait for a blocked standard output at the end
+#define LOG_STOP_NS UINT64_C(1000000000) // wait for a blocked standard output at the end
 
 static const char usage[] =
     "Usage: clusterdns [FLAGS]            serve\n"
@@ -56,7 +56,7 @@ static bool parse_bool(const char *value, bool *out)
     return value == NULL || *out || strcmp(value, "false") == 0 || strcmp(value, "0") == 0;
 }
 
-/// A flag that takes no value, or "=true", "=false". Returns 1 if it was one, 0 if not, -1 for a bad value.
+// A flag that takes no value, or "=true", "=false". Returns 1 if it was one, 0 if not, -1 for a bad value.
 static int parse_switch(struct flags *f, const char *name, const char *value)
 {
     bool *target = strcmp(name, "plugins") == 0   ? &f->plugins
@@ -94,7 +94,7 @@ static int parse_value(struct flags *f, const char *name, const char *value)
     return 0;
 }
 
-/// Reads flags as Go's flag package does. Returns 0, or the exit status.
+// Reads flags as Go's flag package does. Returns 0, or the exit status.
 static int parse(struct flags *f, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -130,8 +130,8 @@ static int check(int argc, char **argv)
     return server_check(argv[2], 53);
 }
 
-/// A closed standard descriptor's number would go to the next thing opened, and log lines with it: /dev/null takes its
-/// place. Without that (no /dev) there is nothing better to do than to go on.
+// A closed standard descriptor's number would go to the next thing opened, and log lines with it: /dev/null takes its
+// place. Without that (no /dev) there is nothing better to do than to go on.
 static void keep_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -139,7 +139,7 @@ static void keep_standard_descriptors(void)
             (void)!open("/dev/null", O_RDWR);
 }
 
-/// As many descriptors as the system allows (Go's runtime does the same): every TCP client takes one.
+// As many descriptors as the system allows (Go's runtime does the same): every TCP client takes one.
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;

@@ -29,7 +29,7 @@ int config_plain_errorf(struct config *c, const struct token *at, const char *fm
     return result;
 }
 
-/// Takes a sign, if there is one; true for '-'.
+// Takes a sign, if there is one; true for '-'.
 static bool take_sign(const char **text)
 {
     bool negative = **text == '-';
@@ -37,7 +37,7 @@ static bool take_sign(const char **text)
     return negative;
 }
 
-/// Takes decimal digits, at most INT64_MAX + 1 in all; false when the number is larger.
+// Takes decimal digits, at most INT64_MAX + 1 in all; false when the number is larger.
 static bool take_number(const char **text, uint64_t *value)
 {
     const uint64_t max = (uint64_t)INT64_MAX + 1;
@@ -51,7 +51,7 @@ static bool take_number(const char **text, uint64_t *value)
     return true;
 }
 
-/// Gives the number its sign. CDNS_ERANGE.
+// Gives the number its sign. CDNS_ERANGE.
 static int store_signed(bool negative, uint64_t number, int64_t *value)
 {
     if (number > (uint64_t)INT64_MAX + negative)
@@ -71,7 +71,7 @@ int config_integer(const char *text, int64_t *value)
     return store_signed(negative, number, value);
 }
 
-/// The unit of this name, in nanoseconds; 0 when there is none.
+// The unit of this name, in nanoseconds; 0 when there is none.
 static uint64_t unit_ns(const char *name, size_t len)
 {
     static const struct {
@@ -91,7 +91,7 @@ static uint64_t unit_ns(const char *name, size_t len)
     return 0;
 }
 
-/// Takes the digits after a decimal point: as a number, as far as it fits, that is to be divided by `*scale`.
+// Takes the digits after a decimal point: as a number, as far as it fits, that is to be divided by `*scale`.
 static uint64_t take_fraction(const char **text, double *scale)
 {
     uint64_t digits = 0;
@@ -108,7 +108,7 @@ static uint64_t take_fraction(const char **text, double *scale)
     return digits;
 }
 
-/// Takes one "1.5h" of a duration and adds it to `*ns`. A unit that is missing or unknown is left in `*bad_unit`.
+// Takes one "1.5h" of a duration and adds it to `*ns`. A unit that is missing or unknown is left in `*bad_unit`.
 static int take_duration(const char **text, uint64_t *ns, const char **bad_unit)
 {
     const uint64_t max = (uint64_t)INT64_MAX + 1;
@@ -172,7 +172,7 @@ int config_duration(const char *text, int64_t *ns, char *error)
     return result;
 }
 
-/// `value` of units of 10^`places` nanoseconds, without zeros at the end of its fraction.
+// `value` of units of 10^`places` nanoseconds, without zeros at the end of its fraction.
 static void print_decimal(char *out, size_t size, uint64_t value, int places, const char *unit)
 {
     uint64_t scale = 1;

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_REFERENCES 1000 ///< replaced in one word
+#define MAX_REFERENCES 1000 // replaced in one word
 
-/// Replaces the references that start with `open` and end with `close`.
+// Replaces the references that start with `open` and end with `close`.
 static int expand(struct arena *a, const char *open, const char *close, const char **text)
 {
     for (int replaced = 0;; replaced++) {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/// Appends to the text in `error`, as far as there is room.
+// Appends to the text in `error`, as far as there is room.
 static void vput(char *error, const char *fmt, va_list args)
 {
     size_t len = strlen(error);

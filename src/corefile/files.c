@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/// Removes empty, "." and ".." components of an absolute path, in place.
+// Removes empty, "." and ".." components of an absolute path, in place.
 static void clean(char *path)
 {
     char *out = path;
@@ -32,7 +32,7 @@ static void clean(char *path)
     *out = '\0';
 }
 
-/// `path` itself if it is absolute, else with `directory` (`len` bytes) before it.
+// `path` itself if it is absolute, else with `directory` (`len` bytes) before it.
 static char *join(struct arena *a, const char *directory, size_t len, const char *path)
 {
     if (path[0] == '/')
@@ -64,7 +64,7 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/// Appends the paths of the entries of `directory` whose name matches `pattern`.
+// Appends the paths of the entries of `directory` whose name matches `pattern`.
 static int match_entries(struct arena *a, const char *directory, const char *pattern, struct list *paths)
 {
     DIR *dir = opendir(directory);
@@ -88,7 +88,7 @@ static int match_entries(struct arena *a, const char *directory, const char *pat
     return result;
 }
 
-/// As files_match() for a pattern that is known to be well-formed and shorter than PATH_MAX.
+// As files_match() for a pattern that is known to be well-formed and shorter than PATH_MAX.
 static int match(struct arena *a, const char *pattern, struct list *paths)
 {
     struct stat st;
@@ -116,7 +116,7 @@ int files_match(struct arena *a, const char *pattern, struct list *paths)
     return strlen(pattern) < PATH_MAX ? match(a, pattern, paths) : 0;
 }
 
-/// Reads the open file to its end.
+// Reads the open file to its end.
 static int read_all(int fd, size_t max, char **text, size_t *len)
 {
     size_t cap = 0, n = 0;

@@ -5,18 +5,18 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#define MAX_ZONE_TEXT 255 ///< characters, as CoreDNS counts
+#define MAX_ZONE_TEXT 255 // characters, as CoreDNS counts
 
-/// A key or zone argument without its scheme.
+// A key or zone argument without its scheme.
 struct zone_text {
-    struct list zones; ///< const char *: normalised
+    struct list zones; // const char *: normalised
     int64_t port;
     bool has_port;
 };
 
 static const struct {
     const char *scheme;
-    uint16_t port; ///< 0: that of the command line
+    uint16_t port; // 0: that of the command line
 } schemes[] = {{"dns", 0}, {"tls", 853}, {"quic", 853}, {"grpc", 443}, {"https3", 443}, {"https", 443}, {"unix", 0}};
 
 uint16_t corefile_key_port(const struct corefile_key *key, uint16_t default_port)
@@ -30,7 +30,7 @@ uint16_t corefile_key_port(const struct corefile_key *key, uint16_t default_port
     return default_port;
 }
 
-/// What follows a known "SCHEME://", whose scheme goes to `*scheme`; else `text`, and "dns".
+// What follows a known "SCHEME://", whose scheme goes to `*scheme`; else `text`, and "dns".
 static const char *skip_scheme(const char *text, const char **scheme)
 {
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
@@ -44,7 +44,7 @@ static const char *skip_scheme(const char *text, const char **scheme)
     return text;
 }
 
-/// Bytes of the escape \DDD or \X at `s`, as far as the text goes.
+// Bytes of the escape \DDD or \X at `s`, as far as the text goes.
 static size_t escape_length(const char *s)
 {
     if (isdigit((unsigned char)s[1]) && isdigit((unsigned char)s[2]) && isdigit((unsigned char)s[3]))
@@ -52,8 +52,8 @@ static size_t escape_length(const char *s)
     return s[1] != '\0' ? 2 : 1;
 }
 
-/// Does `text` follow the syntax of domain names (RFC 1035 §5.1: labels of at most 63 bytes, 255 in all, escapes)? The
-/// final dot may be missing, in which case *open is set.
+// Does `text` follow the syntax of domain names (RFC 1035 §5.1: labels of at most 63 bytes, 255 in all, escapes)? The
+// final dot may be missing, in which case *open is set.
 static bool is_domain_name(const char *text, bool *open)
 {
     *open = false;
@@ -72,7 +72,7 @@ static bool is_domain_name(const char *text, bool *open)
     return total > 1 && total + *open <= 255;
 }
 
-/// Appends the zone in lower case and with a final dot.
+// Appends the zone in lower case and with a final dot.
 static int add_zone(struct arena *a, const char *text, bool open, struct list *zones)
 {
     char *zone = arena_printf(a, "%s%s", text, open ? "." : "");
@@ -83,14 +83,14 @@ static int add_zone(struct arena *a, const char *text, bool open, struct list *z
     return list_add(zones, a, &zone, sizeof zone);
 }
 
-/// An address block.
+// An address block.
 struct cidr {
     uint8_t address[16];
-    unsigned bits, step; ///< length of addresses; of the part that one label of a reverse name stands for
+    unsigned bits, step; // length of addresses; of the part that one label of a reverse name stands for
     unsigned prefix;
 };
 
-/// Reads "ADDRESS/PREFIX".
+// Reads "ADDRESS/PREFIX".
 static bool read_cidr(const char *text, struct cidr *c)
 {
     const char *slash = strchr(text, '/');
@@ -113,7 +113,7 @@ static bool read_cidr(const char *text, struct cidr *c)
     return c->prefix <= c->bits;
 }
 
-/// The `i`th part (octet or nibble) of the address.
+// The `i`th part (octet or nibble) of the address.
 static unsigned cidr_part(const struct cidr *c, unsigned i)
 {
     if (c->step == 8)
@@ -122,7 +122,7 @@ static unsigned cidr_part(const struct cidr *c, unsigned i)
     return i % 2 == 0 ? byte >> 4 : byte & 0xF;
 }
 
-/// Appends the reverse zone of the first `parts` parts, the last of which has the value `last`.
+// Appends the reverse zone of the first `parts` parts, the last of which has the value `last`.
 static int add_reverse_zone(struct arena *a, const struct cidr *c, unsigned parts, unsigned last, struct list *zones)
 {
     char zone[sizeof "ip6.arpa." + 64] = "";
@@ -135,7 +135,7 @@ static int add_reverse_zone(struct arena *a, const struct cidr *c, unsigned part
     return add_zone(a, zone, true, zones);
 }
 
-/// Appends the reverse zones that make up the block: several when its prefix ends inside of a part.
+// Appends the reverse zones that make up the block: several when its prefix ends inside of a part.
 static int add_reverse_zones(struct arena *a, const struct cidr *c, struct list *zones)
 {
     unsigned parts = (c->prefix + c->step - 1) / c->step;
@@ -149,7 +149,7 @@ static int add_reverse_zones(struct arena *a, const struct cidr *c, struct list 
     return 0;
 }
 
-/// Reads "ZONE[:PORT]". CDNS_EINVAL with the text of the error in `*why`, CDNS_ENOMEM.
+// Reads "ZONE[:PORT]". CDNS_EINVAL with the text of the error in `*why`, CDNS_ENOMEM.
 static int read_zone_text(struct arena *a, const char *text, struct zone_text *out, const char **why)
 {
     *out = (struct zone_text){0};

@@ -8,11 +8,11 @@
 struct lexer {
     struct reader in;
     const char *file;
-    uint32_t line; ///< of the next byte
-    char *out;     ///< where the text of the next word goes
+    uint32_t line; // of the next byte
+    char *out;     // where the text of the next word goes
 };
 
-/// Bytes of the white space character that comes next (Unicode White_Space in UTF-8); 0 if it is another one.
+// Bytes of the white space character that comes next (Unicode White_Space in UTF-8); 0 if it is another one.
 static size_t space_length(const struct lexer *l)
 {
     struct reader ahead = l->in;
@@ -28,7 +28,7 @@ static size_t space_length(const struct lexer *l)
     return space ? 3 : 0;
 }
 
-/// The rest of a word whose opening quote was read. False at the end of the text if the word is empty.
+// The rest of a word whose opening quote was read. False at the end of the text if the word is empty.
 static bool quoted_word(struct lexer *l)
 {
     const char *start = l->out;
@@ -51,8 +51,8 @@ static bool quoted_word(struct lexer *l)
     return l->out > start;
 }
 
-/// Reads the next word's text to l->out, its first line to `*line` and its last to `*end`. False at the end of the
-/// text.
+// Reads the next word's text to l->out, its first line to `*line` and its last to `*end`. False at the end of the
+// text.
 static bool next_word(struct lexer *l, uint32_t *line, uint32_t *end)
 {
     bool comment = false, inside = false;
@@ -96,7 +96,7 @@ static void skip_byte_order_mark(struct reader *in)
         *in = ahead;
 }
 
-/// A NUL byte would end a token's text early: the error for the one at `nul`.
+// A NUL byte would end a token's text early: the error for the one at `nul`.
 static int nul_error(const char *file, const char *text, const char *nul, char *error)
 {
     struct token at = {.text = "", .file = file, .line = 1};

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Keys that cannot be served side by side.
+// \file
+// Keys that cannot be served side by side.
 #include "corefile/corefile.h"
 #include "corefile/fault.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/// A key at one address.
+// A key at one address.
 struct listener {
     const struct corefile_key *key;
-    const char *address; ///< "" is the wildcard
+    const char *address; // "" is the wildcard
     uint16_t port;
-    size_t order; ///< in the file
+    size_t order; // in the file
 };
 
 #define MAX_LISTENER_TEXT 512
 
-/// "dns://cluster.local.:53", with " on 10.0.0.1" if it is bound.
+// "dns://cluster.local.:53", with " on 10.0.0.1" if it is bound.
 static const char *listener_text(const struct listener *l, char text[MAX_LISTENER_TEXT])
 {
     bool bound = l->address[0] != '\0';
@@ -26,7 +26,7 @@ static const char *listener_text(const struct listener *l, char text[MAX_LISTENE
     return text;
 }
 
-/// Listeners of the same scheme, zone and port are the same but for the address; they come together, in file order.
+// Listeners of the same scheme, zone and port are the same but for the address; they come together, in file order.
 static int compare_endpoints(const struct listener *a, const struct listener *b)
 {
     int result = (int)a->port - (int)b->port;
@@ -42,8 +42,8 @@ static int compare_listeners(const void *a, const void *b)
     return result != 0 ? result : x->order < y->order ? -1 : 1;
 }
 
-/// The listener before `l` in its group that it cannot stand beside; NULL if there is none. The wildcard overlaps with
-/// every address.
+// The listener before `l` in its group that it cannot stand beside; NULL if there is none. The wildcard overlaps with
+// every address.
 static const struct listener *find_conflict(const struct listener *group, const struct listener *l)
 {
     const struct listener *overlap = NULL;
@@ -66,7 +66,7 @@ static int conflict_error(const struct listener *l, const struct listener *other
                        listener_text(other, other_text));
 }
 
-/// Reports the conflict that comes first in the file.
+// Reports the conflict that comes first in the file.
 static int check(struct listener *listeners, size_t n, char *error)
 {
     qsort(listeners, n, sizeof *listeners, compare_listeners);
@@ -83,7 +83,7 @@ static int check(struct listener *listeners, size_t n, char *error)
     return first != NULL ? conflict_error(first, first_other, error) : 0;
 }
 
-/// Appends the block's listeners.
+// Appends the block's listeners.
 static size_t add_listeners(const struct corefile_block *b, uint16_t default_port, struct listener *out, size_t n)
 {
     static const char *const wildcard[] = {""};

@@ -7,7 +7,7 @@ struct parser {
     struct stream *s;
     corefile_known known;
     void *arg;
-    bool more; ///< the stream's word has not been used yet; false at the end of the text
+    bool more; // the stream's word has not been used yet; false at the end of the text
 };
 
 static void advance(struct parser *p)
@@ -20,7 +20,7 @@ static int append(struct parser *p, struct list *l, const void *item, size_t siz
     return list_add(l, p->s->arena, item, size) == 0 ? 0 : fault_memory(p->s->error);
 }
 
-/// Uses the present word as a token.
+// Uses the present word as a token.
 static int take_token(struct parser *p, struct list *tokens)
 {
     struct token t = p->s->word->token;
@@ -53,7 +53,7 @@ static int misplaced_brace(struct parser *p)
 
 static int read_line(struct parser *p, int depth, struct directive *out);
 
-/// The lines of a directive's block, from its '{' to behind its '}'.
+// The lines of a directive's block, from its '{' to behind its '}'.
 static int read_inner_block(struct parser *p, int depth, struct directive *out)
 {
     if (depth == COREFILE_MAX_NESTING)
@@ -81,7 +81,7 @@ static int read_inner_block(struct parser *p, int depth, struct directive *out)
     return 0;
 }
 
-/// After the '}' of a directive's block only what closes the block around it may stand on the line.
+// After the '}' of a directive's block only what closes the block around it may stand on the line.
 static int check_line_ends(struct parser *p, int depth)
 {
     if (p->more && stream_is(p->s, "{"))
@@ -93,7 +93,7 @@ static int check_line_ends(struct parser *p, int depth)
     return stream_fail(p->s, "Unexpected '%s' after '}': it has to begin a new line", p->s->word->token.text);
 }
 
-/// A directive (depth 0) or a line of a block inside of it, with its own block if it has one.
+// A directive (depth 0) or a line of a block inside of it, with its own block if it has one.
 static int read_line(struct parser *p, int depth, struct directive *out)
 {
     struct list tokens = {0};
@@ -139,7 +139,7 @@ static void warn(struct parser *p, const char *what)
     p->s->options->warn(text);
 }
 
-/// The end of a server block. A file that ends too early passes if its last word is a '}', as it does in CoreDNS.
+// The end of a server block. A file that ends too early passes if its last word is a '}', as it does in CoreDNS.
 static int read_closing_brace(struct parser *p)
 {
     struct token last = p->s->word->token;
@@ -155,7 +155,7 @@ static int read_closing_brace(struct parser *p)
     return result != 0 ? result : fault_syntax(p->s->error, &last, "}");
 }
 
-/// The directives of a server block. Its braces may be missing: then it goes to the end of the text.
+// The directives of a server block. Its braces may be missing: then it goes to the end of the text.
 static int read_directives(struct parser *p, struct list *directives)
 {
     bool braces = stream_is(p->s, "{");
@@ -171,7 +171,7 @@ static int read_directives(struct parser *p, struct list *directives)
     return p->more ? unmatched_brace(p) : 0;
 }
 
-/// The present word as a key; a comma at its end says that the next one may stand on another line.
+// The present word as a key; a comma at its end says that the next one may stand on another line.
 static int read_key(struct parser *p, const char *text, struct list *keys, bool *comma)
 {
     size_t len = strlen(text);
@@ -189,7 +189,7 @@ static int read_key(struct parser *p, const char *text, struct list *keys, bool 
     return 0;
 }
 
-/// The keys of a server block, up to its '{' or, without braces, its first directive.
+// The keys of a server block, up to its '{' or, without braces, its first directive.
 static int read_keys(struct parser *p, struct list *keys)
 {
     bool comma = false, ends = false;
@@ -216,7 +216,7 @@ static int read_keys(struct parser *p, struct list *keys)
     return comma && !ends ? stream_fail(p->s, "Unexpected EOF") : 0;
 }
 
-/// The name of the snippet that the keys declare: a single "(name)". `*name` is NULL if they are no snippet.
+// The name of the snippet that the keys declare: a single "(name)". `*name` is NULL if they are no snippet.
 static int snippet_name(struct parser *p, const struct list *keys, const char **name)
 {
     *name = NULL;
@@ -240,7 +240,7 @@ static int read_snippet(struct parser *p, const char *name)
     return result;
 }
 
-/// A server block or a snippet.
+// A server block or a snippet.
 static int read_block(struct parser *p, struct list *blocks)
 {
     struct list keys = {0}, directives = {0};

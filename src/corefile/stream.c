@@ -16,14 +16,14 @@ struct snippet {
     struct words words;
 };
 
-/// Words that are being read: those of a file or of a snippet.
+// Words that are being read: those of a file or of a snippet.
 struct frame {
     struct words words;
-    size_t next;                  ///< index of the next word
-    const char *kind;             ///< FILE_KIND or SNIPPET_KIND
-    const char *name;             ///< the file's absolute path, or the snippet's name
-    const struct frame *importer; ///< where the import stands; NULL for the first file
-    struct frame *below;          ///< goes on when this one is at its end
+    size_t next;                  // index of the next word
+    const char *kind;             // FILE_KIND or SNIPPET_KIND
+    const char *name;             // the file's absolute path, or the snippet's name
+    const struct frame *importer; // where the import stands; NULL for the first file
+    struct frame *below;          // goes on when this one is at its end
 };
 
 int stream_fail(struct stream *s, const char *fmt, ...)
@@ -66,7 +66,7 @@ bool stream_is(const struct stream *s, const char *text)
     return strcmp(s->word->token.text, text) == 0;
 }
 
-/// Puts words before all that is left to read; the import that brings them, if any, is the one at the present word.
+// Puts words before all that is left to read; the import that brings them, if any, is the one at the present word.
 static int push(struct stream *s, struct words words, const char *kind, const char *name)
 {
     struct frame *f = arena_alloc(s->arena, sizeof *f);
@@ -92,7 +92,7 @@ int stream_start(struct stream *s, const char *name, const void *text, size_t le
     return push(s, words, FILE_KIND, path);
 }
 
-/// Refuses imports without an end: would reading this snippet or file now happen inside of itself?
+// Refuses imports without an end: would reading this snippet or file now happen inside of itself?
 static int check_depth(struct stream *s, const char *kind, const char *name)
 {
     int depth = 0;
@@ -129,7 +129,7 @@ static int import_snippet(struct stream *s, const struct snippet *snippet)
     return push(s, snippet->words, SNIPPET_KIND, snippet->name);
 }
 
-/// Reads a file's words for an import.
+// Reads a file's words for an import.
 static int read_words(struct stream *s, const char *path, struct words *words)
 {
     char *text;
@@ -150,7 +150,7 @@ static int read_words(struct stream *s, const char *path, struct words *words)
     return result;
 }
 
-/// Reads the files (const char *) for the import that is being followed and puts their words before what is left.
+// Reads the files (const char *) for the import that is being followed and puts their words before what is left.
 static int import_files(struct stream *s, const char *const *paths, size_t n)
 {
     struct words *words = arena_calloc(s->arena, n, sizeof *words);
@@ -182,7 +182,7 @@ static void warn_no_match(struct stream *s, const char *pattern)
     s->options->warn(text);
 }
 
-/// The present word is the import's argument, `pattern` is that word expanded.
+// The present word is the import's argument, `pattern` is that word expanded.
 static int import_pattern(struct stream *s, const char *pattern)
 {
     const char *full = files_resolve(s->arena, s->word->token.file, pattern);
@@ -222,7 +222,7 @@ int stream_import(struct stream *s)
     return snippet != NULL ? import_snippet(s, snippet) : import_pattern(s, pattern);
 }
 
-/// Keeps the present word of a snippet's body.
+// Keeps the present word of a snippet's body.
 static int keep_word(struct stream *s, struct list *body)
 {
     struct word w = *s->word;
@@ -230,7 +230,7 @@ static int keep_word(struct stream *s, struct list *body)
     return list_add(body, s->arena, &w, sizeof w) == 0 ? 0 : fault_memory(s->error);
 }
 
-/// A body that imports its own snippet is refused where it ends, used or not.
+// A body that imports its own snippet is refused where it ends, used or not.
 static int check_body(struct stream *s, const char *name, const struct list *body)
 {
     const struct word *words = body->items;

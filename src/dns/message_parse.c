@@ -4,7 +4,7 @@
 #include "dns/lower.h"
 #include "dns/name_wire.h"
 
-/// The header; the reader then stands at the question.
+// The header; the reader then stands at the question.
 static void read_header(struct reader *r, struct message *m)
 {
     m->id = reader_u16(r);
@@ -23,8 +23,8 @@ static void read_header(struct reader *r, struct message *m)
     m->arcount = reader_u16(r);
 }
 
-/// The question. Its name stands first in the message, so no pointer in it could be valid: a plain scan will do. As for
-/// CoreDNS, what is cut off behind the name is 0.
+// The question. Its name stands first in the message, so no pointer in it could be valid: a plain scan will do. As for
+// CoreDNS, what is cut off behind the name is 0.
 static int read_question(struct reader *r, struct message *m)
 {
     const uint8_t *name = r->base + r->pos;
@@ -49,8 +49,8 @@ static int read_question(struct reader *r, struct message *m)
     return 0;
 }
 
-/// OPT: its class is the payload size, its TTL extended rcode, version and flags (RFC 6891 §6.1.3). The options must be
-/// whole; what they say is for those who know them.
+// OPT: its class is the payload size, its TTL extended rcode, version and flags (RFC 6891 §6.1.3). The options must be
+// whole; what they say is for those who know them.
 static int read_opt(struct reader *r, struct message *m)
 {
     m->edns_size = reader_u16(r);
@@ -70,7 +70,7 @@ static int read_opt(struct reader *r, struct message *m)
     return options.error != 0 ? CDNS_ESYNTAX : 0;
 }
 
-/// One record. Only an OPT of the additional section means anything here.
+// One record. Only an OPT of the additional section means anything here.
 static int read_record(struct reader *r, bool additional, struct message *m)
 {
     uint8_t owner[NAME_MAX_WIRE];

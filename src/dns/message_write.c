@@ -5,33 +5,33 @@
 #include "dns/name_wire.h"
 
 #define POINTER 0xc000
-#define POINTER_MAX 0x3fff ///< largest offset that a pointer's 14 bits hold
+#define POINTER_MAX 0x3fff // largest offset that a pointer's 14 bits hold
 #define SLOTS_MIN 256
 #define SLOTS_MAX 2048
-#define PROBES 8     ///< slots looked at for one label
-#define OPT_FIXED 11 ///< bytes of an OPT without options
+#define PROBES 8     // slots looked at for one label
+#define OPT_FIXED 11 // bytes of an OPT without options
 #define EDNS_DO 0x8000
 
-/// A suffix of a name that stands in the message: its first label is at `at`, the rest is the suffix at `parent` (0:
-/// the root). So suffixes are found label by label from the right, and a slot needs no copy of the name. `at` 0: free.
+// A suffix of a name that stands in the message: its first label is at `at`, the rest is the suffix at `parent` (0:
+// the root). So suffixes are found label by label from the right, and a slot needs no copy of the name. `at` 0: free.
 struct suffix {
     uint16_t at, parent;
 };
 
-/// A message being written. The usual reply names the question only and never touches the table. It has a fixed number
-/// of slots and probes: names made to collide compress less, they do not cost more.
+// A message being written. The usual reply names the question only and never touches the table. It has a fixed number
+// of slots and probes: names made to collide compress less, they do not cost more.
 struct packer {
     struct writer w;
-    const uint8_t *qname; ///< NULL when there is no question, or its name is the root
+    const uint8_t *qname; // NULL when there is no question, or its name is the root
     size_t qname_len;
-    const uint8_t *last_owner; ///< owner of the record before, if it is not the question's name
-    uint16_t last_at;          ///< where that stands; 0: nowhere that a pointer reaches
-    uint32_t records;          ///< in all sections
-    uint32_t slots;            ///< in use of the table, a power of 2; 0 until it is needed
+    const uint8_t *last_owner; // owner of the record before, if it is not the question's name
+    uint16_t last_at;          // where that stands; 0: nowhere that a pointer reaches
+    uint32_t records;          // in all sections
+    uint32_t slots;            // in use of the table, a power of 2; 0 until it is needed
     struct suffix table[SLOTS_MAX];
 };
 
-/// A name with the places of its labels.
+// A name with the places of its labels.
 struct labels {
     const uint8_t *name;
     size_t length;
@@ -54,7 +54,7 @@ static uint64_t mix(uint64_t hash, uint64_t word)
     return hash ^ hash >> 32;
 }
 
-/// Of a label, its length byte included, and of what follows it.
+// Of a label, its length byte included, and of what follows it.
 static uint64_t hash_label(const uint8_t *label, uint16_t parent)
 {
     size_t left = *label + 1U;
@@ -68,8 +68,8 @@ static uint64_t hash_label(const uint8_t *label, uint16_t parent)
     return mix(hash, word);
 }
 
-/// The slot of a label before `parent`, or a free one for it; NULL when neither is within reach. Case counts: a name is
-/// sent as it was given.
+// The slot of a label before `parent`, or a free one for it; NULL when neither is within reach. Case counts: a name is
+// sent as it was given.
 static struct suffix *find_suffix(struct packer *p, const uint8_t *label, uint16_t parent)
 {
     uint64_t hash = hash_label(label, parent);
@@ -82,7 +82,7 @@ static struct suffix *find_suffix(struct packer *p, const uint8_t *label, uint16
     return NULL;
 }
 
-/// Notes that the first `n` labels stand in the message from `base`, followed by the suffix at `parent`.
+// Notes that the first `n` labels stand in the message from `base`, followed by the suffix at `parent`.
 static void add_suffixes(struct packer *p, const struct labels *l, unsigned n, uint16_t parent, size_t base)
 {
     while (n-- > 0) {
@@ -108,7 +108,7 @@ static void set_up_table(struct packer *p)
     }
 }
 
-/// Writes a name, its tail as a pointer if `compress`. Returns where the whole name can be pointed to, or 0.
+// Writes a name, its tail as a pointer if `compress`. Returns where the whole name can be pointed to, or 0.
 static uint16_t write_name(struct packer *p, const uint8_t *name, bool compress)
 {
     if (*name == 0) {
@@ -155,7 +155,7 @@ static void write_owner(struct packer *p, const uint8_t *owner)
     }
 }
 
-/// Writes rdata of `prefix` bytes, `names` names and anything else. Rdata that is not so is copied as it is.
+// Writes rdata of `prefix` bytes, `names` names and anything else. Rdata that is not so is copied as it is.
 static void write_named_rdata(struct packer *p, const struct record *rr, size_t prefix, unsigned names, bool compress)
 {
     size_t end[3] = {prefix};
@@ -175,8 +175,8 @@ static void write_named_rdata(struct packer *p, const struct record *rr, size_t 
     writer_bytes(&p->w, rr->rdata + end[names], rr->rdlen - end[names]);
 }
 
-/// RFC 1035's own types are compressed; of the later ones none may be (RFC 3597 §4), but the targets of SRV and DNAME
-/// stand there for the records behind them to point to.
+// RFC 1035's own types are compressed; of the later ones none may be (RFC 3597 §4), but the targets of SRV and DNAME
+// stand there for the records behind them to point to.
 static void write_rdata(struct packer *p, const struct record *rr)
 {
     switch (rr->type) {
@@ -208,7 +208,7 @@ static void write_rdata(struct packer *p, const struct record *rr)
     }
 }
 
-/// Writes whole records until one does not fit; returns their number.
+// Writes whole records until one does not fit; returns their number.
 static uint32_t write_section(struct packer *p, const struct records *set)
 {
     for (uint32_t i = 0; i < set->n; i++) {
@@ -248,8 +248,8 @@ static uint16_t header_bits(uint8_t opcode, bool aa, bool tc, bool rd, bool ra, 
                       (rcode & 0xf));
 }
 
-/// Room for the header, which is filled in at the end and returned, and the question. Field by field: the table is not
-/// to be cleared.
+// Room for the header, which is filled in at the end and returned, and the question. Field by field: the table is not
+// to be cleared.
 static uint8_t *start(struct packer *p, const struct message_reply *reply, uint8_t *out, size_t room)
 {
     p->w = writer_init(out, room);

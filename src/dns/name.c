@@ -56,7 +56,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/// Reads the byte behind a backslash, as \X or \DDD, and moves `*text` past it; -1 when it is neither.
+// Reads the byte behind a backslash, as \X or \DDD, and moves `*text` past it; -1 when it is neither.
 static int read_escape(const char **text)
 {
     const char *p = *text;
@@ -106,7 +106,7 @@ int name_from_text(const char *text, uint8_t *out)
     return 0;
 }
 
-/// Presentation form of one byte of a label; returns its length.
+// Presentation form of one byte of a label; returns its length.
 static size_t byte_to_text(uint8_t c, char *out)
 {
     switch (c) {
@@ -176,7 +176,7 @@ static int hex_digit(uint8_t c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/// One decimal octet label without leading zeros; -1 for anything else.
+// One decimal octet label without leading zeros; -1 for anything else.
 static int octet_label(const uint8_t *label)
 {
     int value = 0;

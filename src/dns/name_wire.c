@@ -3,7 +3,7 @@
 
 #include "dns/message.h"
 
-#define POINTERS_MAX 126 ///< a name of 127 labels cannot need more
+#define POINTERS_MAX 126 // a name of 127 labels cannot need more
 
 size_t name_check(const uint8_t *p, size_t size)
 {

@@ -28,7 +28,7 @@ int records_add(struct records *set, struct arena *a, const uint8_t *owner, uint
     return 0;
 }
 
-/// Room for `size` bytes of rdata in the arena; a writer without room when there is none.
+// Room for `size` bytes of rdata in the arena; a writer without room when there is none.
 static struct writer rdata_begin(struct arena *a, size_t size)
 {
     void *p = arena_alloc(a, size);

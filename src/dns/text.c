@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Mnemonics. Sources: IANA DNS Parameters ("Resource Record (RR) TYPEs", "DNS CLASSes", "DNS RCODEs"), in the choice
-/// that CoreDNS 1.15.0 knows, so that logs and metrics carry the same words.
+// \file
+// Mnemonics. Sources: IANA DNS Parameters ("Resource Record (RR) TYPEs", "DNS CLASSes", "DNS RCODEs"), in the choice
+// that CoreDNS 1.15.0 knows, so that logs and metrics carry the same words.
 #include <clusterdns/record.h>
 
 #include <stdio.h>
@@ -61,7 +61,7 @@ static const char *find_text(const struct word *words, size_t n, uint16_t number
     return buf;
 }
 
-/// A mnemonic, or `prefix` and a decimal number of at most 16 bits (RFC 3597 §5); -1 for anything else.
+// A mnemonic, or `prefix` and a decimal number of at most 16 bits (RFC 3597 §5); -1 for anything else.
 static int find_number(const struct word *words, size_t n, const char *text, const char *prefix)
 {
     for (size_t i = 0; i < n; i++)

@@ -6,7 +6,7 @@ struct api_source {
     struct credentials *credentials;
     struct client *client;
     struct reflector *reflectors[KUBE_KINDS];
-    size_t open; ///< reflectors that are not closed yet
+    size_t open; // reflectors that are not closed yet
     void (*closed)(void *arg);
     void *arg;
 };

@@ -12,21 +12,21 @@ struct transfer {
     struct transfer *next;
     struct request request;
     struct client_handler handler;
-    int error;     ///< what handler.data returned
-    bool added;    ///< libcurl has it; else it waits until it is known whether it can share a connection
-    bool answered; ///< an answer's headers have come
+    int error;     // what handler.data returned
+    bool added;    // libcurl has it; else it waits until it is known whether it can share a connection
+    bool answered; // an answer's headers have come
     char reason[CURL_ERROR_SIZE];
     char *body;
     size_t body_len;
 };
 
-/// A socket that libcurl wants watched.
+// A socket that libcurl wants watched.
 struct socket {
     uv_poll_t poll;
     struct client *client;
     struct socket *next;
     curl_socket_t fd;
-    int events; ///< of libuv
+    int events; // of libuv
 };
 
 struct client {
@@ -34,11 +34,11 @@ struct client {
     CURLM *multi;
     struct credentials *credentials;
     struct transfer *transfers;
-    bool known; ///< the last request to be answered or to fail was answered
+    bool known; // the last request to be answered or to fail was answered
     struct socket *sockets;
-    uv_timer_t timer;    ///< libcurl's
-    uv_timer_t patience; ///< with the request that goes ahead
-    unsigned handles;    ///< libuv handles that are not closed yet
+    uv_timer_t timer;    // libcurl's
+    uv_timer_t patience; // with the request that goes ahead
+    unsigned handles;    // libuv handles that are not closed yet
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -203,7 +203,7 @@ static void transfer_free(struct transfer *t)
     free(t);
 }
 
-/// Keeps the beginning of a failure's body: it says why.
+// Keeps the beginning of a failure's body: it says why.
 static void keep_body(struct transfer *t, const char *data, size_t len)
 {
     if (t->body == NULL)
@@ -228,7 +228,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     return t->error == 0 ? len : 0;
 }
 
-/// The empty line behind the headers says that the status is final.
+// The empty line behind the headers says that the status is final.
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
@@ -289,7 +289,7 @@ static void on_patience_over(uv_timer_t *timer)
     start_waiting(c);
 }
 
-/// May another request start? If not, it will in a while.
+// May another request start? If not, it will in a while.
 static bool may_start(struct client *c)
 {
     bool ahead = false;
@@ -315,7 +315,7 @@ static void start_waiting(struct client *c)
             INVARIANT(start(t));
 }
 
-/// Ends the requests that libcurl has finished, starts those that can start now.
+// Ends the requests that libcurl has finished, starts those that can start now.
 static void go_on(struct client *c)
 {
     int left;

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECRET_MAX (1u << 20) ///< bytes of a token, CA bundle, certificate or key
+#define SECRET_MAX (1u << 20) // bytes of a token, CA bundle, certificate or key
 
-/// Where a failure's text goes.
+// Where a failure's text goes.
 struct report {
     char *text;
     size_t size;
@@ -42,7 +42,7 @@ static void secret_clear(struct secret *s)
     *s = (struct secret){0};
 }
 
-/// All of a file that is at most SECRET_MAX bytes; NULL with errno set.
+// All of a file that is at most SECRET_MAX bytes; NULL with errno set.
 static char *read_all(int fd, size_t *len)
 {
     char *buffer = malloc(SECRET_MAX + 1);
@@ -61,7 +61,7 @@ static char *read_all(int fd, size_t *len)
     return text;
 }
 
-/// Reads the file anew into `out`, which gets the path too.
+// Reads the file anew into `out`, which gets the path too.
 static int secret_read(const char *path, struct secret *out, struct report *r)
 {
     *out = (struct secret){0};
@@ -88,14 +88,14 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/// Could the file's content be another than what is kept?
+// Could the file's content be another than what is kept?
 static bool secret_changed(const struct secret *s)
 {
     struct stat now;
     return s->path != NULL && (stat(s->path, &now) != 0 || !same_file(&s->seen, &now));
 }
 
-/// The name of a secret in messages.
+// The name of a secret in messages.
 static const char *secret_name(const struct secret *s)
 {
     return s->path != NULL ? s->path : "the kubeconfig's data";
@@ -143,7 +143,7 @@ static int check_pair(const struct secret *cert, const struct secret *key, struc
     return result;
 }
 
-/// Cuts white space at the end; the rest must be able to stand in a header (RFC 9110 §5.5).
+// Cuts white space at the end; the rest must be able to stand in a header (RFC 9110 §5.5).
 static int check_token(struct secret *s, struct report *r)
 {
     while (s->len > 0 && strchr(" \t\r\n", s->text[s->len - 1]) != NULL)
@@ -158,7 +158,7 @@ static int check_token(struct secret *s, struct report *r)
 
 // ---- filling credentials ----
 
-/// A secret from a file (`path` not NULL) or a given text (not NULL); neither: stays empty.
+// A secret from a file (`path` not NULL) or a given text (not NULL); neither: stays empty.
 static int secret_set(struct secret *s, const char *path, const char *text, struct report *r)
 {
     if (text != NULL) {
@@ -181,7 +181,7 @@ static int check_all(struct credentials *c, struct report *r)
     return result;
 }
 
-/// Is it an http or https URL without user, query and fragment?
+// Is it an http or https URL without user, query and fragment?
 static bool is_server(const char *url)
 {
     CURLU *u = curl_url();
@@ -203,7 +203,7 @@ static bool is_server(const char *url)
     return good;
 }
 
-/// The server's URL; a bare HOST:PORT is https when TLS files are given, else http.
+// The server's URL; a bare HOST:PORT is https when TLS files are given, else http.
 static int set_server(struct credentials *c, const char *text, bool tls, struct report *r)
 {
     const char *scheme = strstr(text, "://") != NULL ? "" : tls ? "https://" : "http://";
@@ -247,7 +247,7 @@ static int from_endpoint(struct credentials *c, const struct source_options *o, 
     return result == 0 ? secret_set(&c->key, o->tls_key, NULL, r) : result;
 }
 
-/// Moves a text out of the kubeconfig.
+// Moves a text out of the kubeconfig.
 static char *take(char **text)
 {
     char *taken = *text;
@@ -315,7 +315,7 @@ int credentials_load(const struct source_options *options, struct credentials **
     return result;
 }
 
-/// Frees what is in it.
+// Frees what is in it.
 static void clear(struct credentials *c)
 {
     struct secret *secrets[] = {&c->ca, &c->cert, &c->key, &c->token};
@@ -336,7 +336,7 @@ void credentials_free(struct credentials *c)
 
 // ---- changes ----
 
-/// Takes a fresh secret in the place of an old one.
+// Takes a fresh secret in the place of an old one.
 static void replace(struct secret *old, struct secret *fresh)
 {
     secret_clear(old);
@@ -348,7 +348,7 @@ static void refuse(const struct report *r)
     log_plugin(LOG_LEVEL_WARNING, "kubernetes", "credentials have changed, but the old ones stay in use: %s", r->text);
 }
 
-/// A changed CA or token file.
+// A changed CA or token file.
 static void refresh_one(struct secret *s, bool is_token)
 {
     char text[512];
@@ -365,7 +365,7 @@ static void refresh_one(struct secret *s, bool is_token)
     refuse(&r);
 }
 
-/// A changed certificate or key: both are read, for they belong together.
+// A changed certificate or key: both are read, for they belong together.
 static void refresh_pair(struct credentials *c)
 {
     char text[512];

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LABEL_MAX 63  ///< bytes of what becomes a DNS label (RFC 1035 §2.3.4)
-#define NAME_MAX_ 253 ///< bytes of any other object name (Kubernetes: DNS subdomain)
+#define LABEL_MAX 63  // bytes of what becomes a DNS label (RFC 1035 §2.3.4)
+#define NAME_MAX_ 253 // bytes of any other object name (Kubernetes: DNS subdomain)
 
 static const char service_label[] = "kubernetes.io/service-name";
 
@@ -19,7 +19,7 @@ static int refuse(char *error, size_t size, const char *fmt, ...)
     return CDNS_EINVAL;
 }
 
-/// Text of a JSON string without NUL bytes inside; NULL for anything else.
+// Text of a JSON string without NUL bytes inside; NULL for anything else.
 static const char *text_of(const json_t *value)
 {
     const char *text = json_string_value(value);
@@ -31,7 +31,7 @@ static const char *text_at(const json_t *object, const char *key)
     return text_of(json_object_get(object, key));
 }
 
-/// Lower-case letters, digits, '-', '_' (and '.' in a `dotted` name), at most `max` bytes, not empty.
+// Lower-case letters, digits, '-', '_' (and '.' in a `dotted` name), at most `max` bytes, not empty.
 static bool is_name(const char *text, size_t max, bool dotted)
 {
     size_t n = 0;
@@ -44,7 +44,7 @@ static bool is_name(const char *text, size_t max, bool dotted)
     return n > 0;
 }
 
-/// A label, or "" when the value is none.
+// A label, or "" when the value is none.
 static const char *label_of(const json_t *value)
 {
     const char *text = text_of(value);
@@ -91,8 +91,8 @@ static int decode_metadata(const json_t *object, struct kube_object *out, char *
     return 0;
 }
 
-/// A port, or false when a part of it is absurd. Only a slice's (`all`) may go without a number, which stands for all
-/// ports and is 0 here.
+// A port, or false when a part of it is absurd. Only a slice's (`all`) may go without a number, which stands for all
+// ports and is 0 here.
 static bool decode_port(const json_t *value, bool all, struct kube_port *out)
 {
     const json_t *name = json_object_get(value, "name"), *protocol = json_object_get(value, "protocol");
@@ -134,8 +134,8 @@ static int decode_ports(const json_t *list, bool all, struct arena *a, const str
     return 0;
 }
 
-/// Addresses of a list whose elements are texts, or objects with the text under `key`; `alone` is the text that counts
-/// when the list is empty or absent.
+// Addresses of a list whose elements are texts, or objects with the text under `key`; `alone` is the text that counts
+// when the list is empty or absent.
 static int decode_addresses(const json_t *list, const char *key, const char *alone, struct arena *a,
                             const struct kube_address **addresses, size_t *naddresses)
 {
@@ -178,7 +178,7 @@ static int decode_service(const json_t *object, struct arena *a, struct kube_ser
     return decode_addresses(ips, NULL, ip, a, &out->cluster_ips, &out->ncluster_ips);
 }
 
-/// Appends the addresses of one endpoint to `out`; returns how many.
+// Appends the addresses of one endpoint to `out`; returns how many.
 static size_t decode_endpoint(const json_t *value, struct kube_endpoint *out)
 {
     const json_t *target = json_object_get(value, "targetRef"), *addresses = json_object_get(value, "addresses");

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GROUPS 8 ///< 16-bit groups of an IPv6 address
+#define GROUPS 8 // 16-bit groups of an IPv6 address
 
-/// The start of the first longest run of at least two zero groups (RFC 5952 §4.2); `*len` 0: none.
+// The start of the first longest run of at least two zero groups (RFC 5952 §4.2); `*len` 0: none.
 static size_t zero_run(const uint16_t group[GROUPS], size_t *len)
 {
     size_t best = 0;
@@ -24,7 +24,7 @@ static size_t zero_run(const uint16_t group[GROUPS], size_t *len)
     return best;
 }
 
-/// RFC 5952 text without the mixed notation of its §5: that is how Go, and so CoreDNS, writes addresses.
+// RFC 5952 text without the mixed notation of its §5: that is how Go, and so CoreDNS, writes addresses.
 static void ipv6_text(const uint8_t bytes[16], char out[INET6_ADDRSTRLEN])
 {
     uint16_t group[GROUPS];

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEY_STORE (-1) ///< the store refused an object
+#define KEY_STORE (-1) // the store refused an object
 
-/// After a turn of the loop: one grace period for all that its events replaced.
+// After a turn of the loop: one grace period for all that its events replaced.
 static void on_turn(uv_check_t *check)
 {
     struct feed *f = check->data;
@@ -105,7 +105,7 @@ void feed_trouble(struct feed *f, enum kube_kind kind, const char *text)
     f->listener.trouble(f->listener.arg, text);
 }
 
-/// Is it time to log a key? Forgets the oldest one when there are too many.
+// Is it time to log a key? Forgets the oldest one when there are too many.
 static bool is_time(struct feed *f, int key)
 {
     uint64_t now = clock_monotonic_ns();

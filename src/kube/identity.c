@@ -29,7 +29,7 @@ static size_t text_size(const char *text)
     return text != NULL ? strlen(text) + 1 : 0;
 }
 
-/// Moves a copy of `*text` to `*at`, behind which the next one goes.
+// Moves a copy of `*text` to `*at`, behind which the next one goes.
 static void move_text(const char **text, char **at)
 {
     size_t size = text_size(*text);

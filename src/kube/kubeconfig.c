@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/// Where the reading of a file goes and how it fails.
+// Where the reading of a file goes and how it fails.
 struct reading {
     const char *path;
     struct kubeconfig *out;
-    json_t *document; ///< the file's first one
+    json_t *document; // the file's first one
     char *error;
     size_t error_size;
 };
@@ -33,7 +33,7 @@ static int fail(struct reading *r, const char *fmt, ...)
     return CDNS_ECONFIG;
 }
 
-/// Text of a field; NULL when it is absent or empty.
+// Text of a field; NULL when it is absent or empty.
 static const char *field(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
@@ -47,7 +47,7 @@ static int copy(struct reading *r, const json_t *object, const char *key, char *
     return text != NULL && *out == NULL ? fail(r, "out of memory") : 0;
 }
 
-/// A path relative to the kubeconfig's directory.
+// A path relative to the kubeconfig's directory.
 static int copy_path(struct reading *r, const json_t *object, const char *key, char **out)
 {
     const char *text = field(object, key), *slash = strrchr(r->path, '/');
@@ -60,7 +60,7 @@ static int copy_path(struct reading *r, const json_t *object, const char *key, c
     return 0;
 }
 
-/// Base64 (RFC 4648 §4), white space ignored.
+// Base64 (RFC 4648 §4), white space ignored.
 static int copy_data(struct reading *r, const json_t *object, const char *key, char **out)
 {
     const char *text = field(object, key);
@@ -86,7 +86,7 @@ static int copy_data(struct reading *r, const json_t *object, const char *key, c
     return 0;
 }
 
-/// A file, or the data that stands in its place; data wins.
+// A file, or the data that stands in its place; data wins.
 static int copy_pem(struct reading *r, const json_t *object, const char *key, char **file, char **data)
 {
     char data_key[64];
@@ -95,7 +95,7 @@ static int copy_pem(struct reading *r, const json_t *object, const char *key, ch
     return result != 0 || *data != NULL ? result : copy_path(r, object, key, file);
 }
 
-/// The object that the list `list` of {name, KEY: object} has under `name`; NULL if there is none.
+// The object that the list `list` of {name, KEY: object} has under `name`; NULL if there is none.
 static const json_t *named(const json_t *document, const char *list, const char *key, const char *name)
 {
     size_t i;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEPT 16384 ///< a larger buffer is freed as soon as its line is complete
+#define KEPT 16384 // a larger buffer is freed as soon as its line is complete
 
 void lines_init(struct lines *l, size_t max)
 {
@@ -35,7 +35,7 @@ static int keep(struct lines *l, const char *data, size_t len)
     return 0;
 }
 
-/// Hands out the kept beginning of a line together with its end.
+// Hands out the kept beginning of a line together with its end.
 static int finish_kept(struct lines *l, const char *data, size_t len,
                        int (*line)(void *arg, const char *text, size_t len), void *arg)
 {

@@ -4,16 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/// Where in the document the next byte stands.
+// Where in the document the next byte stands.
 enum state {
-    BEFORE,  ///< nothing but white space so far, which goes to the envelope too: its line numbers stay right
-    TOP,     ///< inside the top level's object: its text goes to the envelope
-    BETWEEN, ///< inside "items", between elements
-    ELEMENT, ///< inside an element
-    DONE,    ///< the document is complete
+    BEFORE,  // nothing but white space so far, which goes to the envelope too: its line numbers stay right
+    TOP,     // inside the top level's object: its text goes to the envelope
+    BETWEEN, // inside "items", between elements
+    ELEMENT, // inside an element
+    DONE,    // the document is complete
 };
 
-/// Bytes that grow up to a bound.
+// Bytes that grow up to a bound.
 struct text {
     char *data;
     size_t len, cap;
@@ -24,15 +24,15 @@ struct list_splitter {
     size_t max_object;
     int (*item)(void *arg, const char *json, size_t len);
     void *arg;
-    int error; ///< sticky
+    int error; // sticky
     enum state state;
-    unsigned depth;            ///< open brackets
-    bool in_string, escaped;   ///< of the present string
-    bool key_place;            ///< at depth 1: the next string is a key
-    bool items_key;            ///< the last key at depth 1 was "items" and its value has not begun
-    size_t key_start;          ///< of the present string at depth 1: its first byte in the envelope
-    size_t line, element_line; ///< lines seen; where the present element begins
-    size_t rest;               ///< bytes of the last feed behind the document
+    unsigned depth;            // open brackets
+    bool in_string, escaped;   // of the present string
+    bool key_place;            // at depth 1: the next string is a key
+    bool items_key;            // the last key at depth 1 was "items" and its value has not begun
+    size_t key_start;          // of the present string at depth 1: its first byte in the envelope
+    size_t line, element_line; // lines seen; where the present element begins
+    size_t rest;               // bytes of the last feed behind the document
 };
 
 struct list_splitter *list_splitter_new(size_t max_object, int (*item)(void *arg, const char *json, size_t len),
@@ -76,7 +76,7 @@ static int append(struct text *t, size_t max, const void *src, size_t n)
     return 0;
 }
 
-/// The text that bytes of the present state belong to; NULL: none.
+// The text that bytes of the present state belong to; NULL: none.
 static struct text *sink(struct list_splitter *l)
 {
     if (l->state == BEFORE || l->state == TOP)
@@ -84,7 +84,7 @@ static struct text *sink(struct list_splitter *l)
     return l->state == ELEMENT ? &l->element : NULL;
 }
 
-/// Moves the bytes from `*run` up to the reader's position to the sink.
+// Moves the bytes from `*run` up to the reader's position to the sink.
 static void flush(struct list_splitter *l, struct reader *r, size_t *run)
 {
     struct text *t = sink(l);
@@ -110,7 +110,7 @@ static bool is_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/// A string at the top level has ended: is it the key "items"? The sink has all its bytes.
+// A string at the top level has ended: is it the key "items"? The sink has all its bytes.
 static void end_string(struct list_splitter *l)
 {
     if (l->error != 0 || l->state != TOP || l->depth != 1 || !l->key_place)
@@ -121,7 +121,7 @@ static void end_string(struct list_splitter *l)
     l->key_place = false;
 }
 
-/// A byte inside a string; the reader stands behind it.
+// A byte inside a string; the reader stands behind it.
 static void string_byte(struct list_splitter *l, uint8_t c, struct reader *r, size_t *run)
 {
     if (l->escaped)
@@ -136,7 +136,7 @@ static void string_byte(struct list_splitter *l, uint8_t c, struct reader *r, si
     }
 }
 
-/// A byte of the top level, outside strings; the reader stands behind it.
+// A byte of the top level, outside strings; the reader stands behind it.
 static void top_byte(struct list_splitter *l, uint8_t c, struct reader *r, size_t *run)
 {
     if (c == '[' && l->depth == 1 && l->items_key) {
@@ -163,7 +163,7 @@ static void top_byte(struct list_splitter *l, uint8_t c, struct reader *r, size_
     l->in_string = c == '"';
 }
 
-/// A byte between elements, the reader behind it.
+// A byte between elements, the reader behind it.
 static void between_byte(struct list_splitter *l, uint8_t c, struct reader *r, size_t *run)
 {
     if (is_space(c) || c == ',') {
@@ -185,7 +185,7 @@ static void between_byte(struct list_splitter *l, uint8_t c, struct reader *r, s
         l->error = CDNS_ESYNTAX;
 }
 
-/// A byte of an element, outside strings; the reader stands behind it.
+// A byte of an element, outside strings; the reader stands behind it.
 static void element_byte(struct list_splitter *l, uint8_t c, struct reader *r, size_t *run)
 {
     if (l->depth == 2 && (c == ',' || c == ']')) { // the element before it is complete

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WATCHES_MAX 1000 ///< directories that are watched; changes in others are found by looking
+#define WATCHES_MAX 1000 // directories that are watched; changes in others are found by looking
 #define KEY_WATCH (-3)
 
-/// A directory under watch.
+// A directory under watch.
 struct watch {
     uv_fs_event_t event;
     struct manifest_source *source;
@@ -25,22 +25,22 @@ struct manifest_source {
     struct feed *feed;
     const char *const *paths;
     size_t npaths;
-    uint64_t seen[2];     ///< fingerprint of the files that were read last
-    uint64_t settling[2]; ///< the latest one of files that are changing
-    unsigned rounds;      ///< how long they have been
-    uint64_t looked;      ///< when they were looked at last, in the loop's time
-    json_t *named;        ///< set of the namespaces that objects name; NULL: a Namespace object was seen
+    uint64_t seen[2];     // fingerprint of the files that were read last
+    uint64_t settling[2]; // the latest one of files that are changing
+    unsigned rounds;      // how long they have been
+    uint64_t looked;      // when they were looked at last, in the loop's time
+    json_t *named;        // set of the namespaces that objects name; NULL: a Namespace object was seen
     struct watch *watches;
     size_t nwatches;
     uv_timer_t settle, look;
-    size_t open; ///< libuv handles that are not closed yet
+    size_t open; // libuv handles that are not closed yet
     void (*closed)(void *arg);
     void *arg;
 };
 
 // ---- reading ----
 
-/// Namespaces that are only named exist unless the manifests know better.
+// Namespaces that are only named exist unless the manifests know better.
 static int note_namespace(struct manifest_source *s, const struct kube_object *o)
 {
     if (o->kind == KUBE_NAMESPACE) {
@@ -74,7 +74,7 @@ static void add_named_namespaces(struct manifest_source *s)
     s->named = NULL;
 }
 
-/// Reads all paths; `callback` NULL: only to see whether they can be read.
+// Reads all paths; `callback` NULL: only to see whether they can be read.
 static int read_paths(struct manifest_source *s, manifest_cb callback, char *error, size_t error_size)
 {
     int r = 0;
@@ -83,7 +83,7 @@ static int read_paths(struct manifest_source *s, manifest_cb callback, char *err
     return r;
 }
 
-/// Makes the store what the files say.
+// Makes the store what the files say.
 static int load(struct manifest_source *s, char *error, size_t error_size)
 {
     for (size_t i = 0; i < KUBE_KINDS; i++)
@@ -101,7 +101,7 @@ static int load(struct manifest_source *s, char *error, size_t error_size)
 
 // ---- changes ----
 
-/// Mixes a file's place and state into the fingerprint.
+// Mixes a file's place and state into the fingerprint.
 static int mix_file(void *arg, const char *path, const struct stat *st)
 {
     uint64_t *print = arg;
@@ -119,7 +119,7 @@ static int mix_file(void *arg, const char *path, const struct stat *st)
     return 0;
 }
 
-/// A number that changes when a file changes, comes or goes. A path that cannot be read counts as one without files.
+// A number that changes when a file changes, comes or goes. A path that cannot be read counts as one without files.
 static void fingerprint(const struct manifest_source *s, uint64_t print[2])
 {
     char unused[256];
@@ -131,7 +131,7 @@ static void fingerprint(const struct manifest_source *s, uint64_t print[2])
 
 static void watch_all(struct manifest_source *s);
 
-/// Reads the files again.
+// Reads the files again.
 static void reload(struct manifest_source *s)
 {
     char error[FEED_TROUBLE_MAX] = "";
@@ -150,7 +150,7 @@ static void reload(struct manifest_source *s)
 
 static void on_settled(uv_timer_t *timer);
 
-/// Reads the files again once they have kept still: half a file can be whole YAML.
+// Reads the files again once they have kept still: half a file can be whole YAML.
 static void look(struct manifest_source *s)
 {
     uint64_t now[2];
@@ -177,8 +177,8 @@ static void on_settled(uv_timer_t *timer)
     look(timer->data);
 }
 
-/// Something may have changed. What is settling already is looked at in its time, and so is what was looked at just
-/// now: events come for every file of a directory, and a log may be written there.
+// Something may have changed. What is settling already is looked at in its time, and so is what was looked at just
+// now: events come for every file of a directory, and a log may be written there.
 static void suspect(struct manifest_source *s)
 {
     uint64_t since = uv_now(s->loop) - s->looked;
@@ -264,7 +264,7 @@ static void unwatch_all(struct manifest_source *s)
     s->nwatches = 0;
 }
 
-/// Watches the directories as they are now; of a file the one it stands in, for editors and ConfigMaps replace files.
+// Watches the directories as they are now; of a file the one it stands in, for editors and ConfigMaps replace files.
 static void watch_all(struct manifest_source *s)
 {
     char unused[256], parent[PATH_MAX];

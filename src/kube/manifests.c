@@ -10,17 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ARENA_LIMIT (256u << 20) ///< bytes that one decoded object may take
+#define ARENA_LIMIT (256u << 20) // bytes that one decoded object may take
 
-/// The reading of one file.
+// The reading of one file.
 struct reading {
     const char *name;
     manifest_cb callback;
     void *arg;
     struct arena *arena;
-    struct list_splitter *splitter; ///< of the JSON document at hand
-    json_t *list;                   ///< of the JSON list at hand: what stands before its elements; NULL: not read yet
-    size_t first_line;              ///< lines before the JSON document at hand
+    struct list_splitter *splitter; // of the JSON document at hand
+    json_t *list;                   // of the JSON list at hand: what stands before its elements; NULL: not read yet
+    size_t first_line;              // lines before the JSON document at hand
     unsigned reports;
     char *error;
     size_t error_size;
@@ -43,7 +43,7 @@ static void report(struct reading *r, size_t line, const char *text)
 
 // ---- one object ----
 
-/// Elements of a typed list (ServiceList) have no kind of their own: they get the list's.
+// Elements of a typed list (ServiceList) have no kind of their own: they get the list's.
 static void adopt_kind(const json_t *envelope, json_t *object)
 {
     const char *kind = json_string_value(json_object_get(envelope, "kind"));
@@ -115,7 +115,7 @@ static int read_yaml(struct reading *r, FILE *in)
 
 // ---- JSON ----
 
-/// What stands before the elements of the list at hand; not NULL.
+// What stands before the elements of the list at hand; not NULL.
 static const json_t *json_list(struct reading *r)
 {
     const char *text;
@@ -148,7 +148,7 @@ static int take_json(void *arg, const char *json, size_t len)
     return result;
 }
 
-/// The end of a JSON document: what stood around "items", or the one object that the document is.
+// The end of a JSON document: what stood around "items", or the one object that the document is.
 static int finish_json(struct reading *r)
 {
     const char *json;
@@ -184,7 +184,7 @@ static bool all_space(const char *text, size_t len)
     return true;
 }
 
-/// A new document of a file that has several; `line` lines were before it.
+// A new document of a file that has several; `line` lines were before it.
 static int start_json(struct reading *r, size_t line)
 {
     json_decref(r->list);
@@ -195,7 +195,7 @@ static int start_json(struct reading *r, size_t line)
     return r->splitter != NULL ? 0 : CDNS_ENOMEM;
 }
 
-/// One buffer of JSON text, which can hold the end of a document and the beginning of the next.
+// One buffer of JSON text, which can hold the end of a document and the beginning of the next.
 static int feed_documents(struct reading *r, const char *data, size_t len, bool *inside)
 {
     int result = 0;
@@ -240,7 +240,7 @@ static int read_json(struct reading *r, FILE *in)
 
 // ---- files ----
 
-/// Does the text begin as JSON that some program wrote: `{"` or `{}`, with white space between?
+// Does the text begin as JSON that some program wrote: `{"` or `{}`, with white space between?
 static bool looks_like_json(FILE *in)
 {
     int signs[2] = {EOF, EOF};
@@ -266,7 +266,7 @@ static int read_stream(struct reading *r, FILE *in)
     return result;
 }
 
-/// The walk over a path's files, all read with the same callback.
+// The walk over a path's files, all read with the same callback.
 struct path_reading {
     manifest_cb callback;
     void *arg;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/plan.h"
 
-/// Doubles with each failure; jittered, so that servers that lost the API together do not come back together.
+// Doubles with each failure; jittered, so that servers that lost the API together do not come back together.
 static uint64_t backoff(unsigned failures, uint64_t last, uint32_t random)
 {
     uint64_t base = PLAN_BACKOFF_FIRST_MS;
@@ -12,19 +12,19 @@ static uint64_t backoff(unsigned failures, uint64_t last, uint32_t random)
     return base + (base * random >> 32);
 }
 
-/// The step that tries the same again.
+// The step that tries the same again.
 static enum step same(const struct ending *e)
 {
     return e->phase == PHASE_WATCH ? STEP_WATCH : STEP_SYNC;
 }
 
-/// Watches end for all sorts of good reasons; only one that ends early again and again is a burden to the server.
+// Watches end for all sorts of good reasons; only one that ends early again and again is a burden to the server.
 static uint64_t watch_wait(const struct ending *e, uint64_t wait)
 {
     return e->lived_ms >= PLAN_LIVED_MS || e->failures < PLAN_FREE ? 0 : wait;
 }
 
-/// What was asked for is too old, or newer than the server's state.
+// What was asked for is too old, or newer than the server's state.
 static struct plan version_unusable(const struct ending *e, uint64_t wait)
 {
     if (e->phase == PHASE_WATCH) // a state not older than the last one can still be had
@@ -36,7 +36,7 @@ static struct plan version_unusable(const struct ending *e, uint64_t wait)
     return (struct plan){.step = STEP_SYNC_ANEW, .wait_ms = wait};
 }
 
-/// The server does not understand the request.
+// The server does not understand the request.
 static bool is_unsupported(int code)
 {
     return code == 400 || code == 404 || code == 405 || code == 406 || code == 415 || code == 422;

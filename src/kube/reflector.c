@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION_MAX 128                          ///< bytes of a resource version
-#define ARENA_LIMIT (64u << 20)                  ///< bytes that one decoded object may take
-#define KEY(r, n) ((int)(r)->kind * 10000 + (n)) ///< log key of a trouble of this kind alone
+#define VERSION_MAX 128                          // bytes of a resource version
+#define ARENA_LIMIT (64u << 20)                  // bytes that one decoded object may take
+#define KEY(r, n) ((int)(r)->kind * 10000 + (n)) // log key of a trouble of this kind alone
 
 struct reflector {
     struct client *client;
@@ -22,30 +22,30 @@ struct reflector {
     enum kube_kind kind;
     const struct resource *resource;
     struct reflector_timing timing;
-    uv_timer_t timer; ///< before a request: the wait; during one: the watchdog
+    uv_timer_t timer; // before a request: the wait; during one: the watchdog
 
     // The request under way.
-    struct transfer *transfer; ///< NULL: waiting
+    struct transfer *transfer; // NULL: waiting
     enum phase phase;
-    enum step step;            ///< of the request to come
-    uint64_t started, heard;   ///< monotonic, ns: the request, its latest byte
-    unsigned agreed_seconds;   ///< when the server is to end the watch
-    bool fresh;                ///< the next request goes over a new connection
-    bool bookmarks;            ///< they have come on this stream
-    struct api_status refusal; ///< of an ERROR event; code 0: none
+    enum step step;            // of the request to come
+    uint64_t started, heard;   // monotonic, ns: the request, its latest byte
+    unsigned agreed_seconds;   // when the server is to end the watch
+    bool fresh;                // the next request goes over a new connection
+    bool bookmarks;            // they have come on this stream
+    struct api_status refusal; // of an ERROR event; code 0: none
     struct lines lines;
     struct list_splitter *splitter;
     struct arena *arena;
 
     // Where we stand.
-    char version[VERSION_MAX];      ///< the state the store has; "": none yet
-    char list_version[VERSION_MAX]; ///< of the list under way: its first page's
-    char *token;                    ///< of the list's next page; NULL: the first one
-    unsigned pages;                 ///< of the list under way that have come
-    bool anew, unpaged;             ///< of the list under way: newest state; in one page
-    unsigned failures;              ///< in a row
-    bool unheard;                   ///< nobody answered the latest request
-    bool troubled;                  ///< a trouble was reported and is not over
+    char version[VERSION_MAX];      // the state the store has; "": none yet
+    char list_version[VERSION_MAX]; // of the list under way: its first page's
+    char *token;                    // of the list's next page; NULL: the first one
+    unsigned pages;                 // of the list under way that have come
+    bool anew, unpaged;             // of the list under way: newest state; in one page
+    unsigned failures;              // in a row
+    bool unheard;                   // nobody answered the latest request
+    bool troubled;                  // a trouble was reported and is not over
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -60,7 +60,7 @@ static const char *text_at(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
-/// Copies a resource version that can be used; returns whether there was one.
+// Copies a resource version that can be used; returns whether there was one.
 static bool take_version(const json_t *object, char out[VERSION_MAX])
 {
     const char *version = text_at(json_object_get(object, "metadata"), "resourceVersion");
@@ -70,7 +70,7 @@ static bool take_version(const json_t *object, char out[VERSION_MAX])
     return true;
 }
 
-/// Applies an object; one that cannot be decoded is passed over, for the others must not wait for it.
+// Applies an object; one that cannot be decoded is passed over, for the others must not wait for it.
 static void apply(struct reflector *r, const json_t *object, bool deleted, bool initial)
 {
     struct kube_object decoded;
@@ -84,7 +84,7 @@ static void apply(struct reflector *r, const json_t *object, bool deleted, bool 
         feed_upsert(r->feed, &decoded, initial);
 }
 
-/// The trouble that was reported last, if any, is over.
+// The trouble that was reported last, if any, is over.
 static void recovered(struct reflector *r)
 {
     if (r->troubled)
@@ -93,7 +93,7 @@ static void recovered(struct reflector *r)
     feed_trouble(r->feed, r->kind, "");
 }
 
-/// All objects of the kind are in the store now, and it is in the state `r->version`.
+// All objects of the kind are in the store now, and it is in the state `r->version`.
 static void synced(struct reflector *r)
 {
     feed_relist_end(r->feed, r->kind);
@@ -167,7 +167,7 @@ static int take_item(void *arg, const char *json, size_t len)
     return 0;
 }
 
-/// Is it really a list of the kind? Taking something else for an empty list would empty the store.
+// Is it really a list of the kind? Taking something else for an empty list would empty the store.
 static bool is_list(const struct reflector *r, const json_t *envelope)
 {
     const char *kind = text_at(envelope, "kind");
@@ -176,7 +176,7 @@ static bool is_list(const struct reflector *r, const json_t *envelope)
            json_object_get(envelope, "items") != NULL;
 }
 
-/// The end of a page: takes the token of the next one, or ends the list.
+// The end of a page: takes the token of the next one, or ends the list.
 static int finish_page(struct reflector *r)
 {
     const char *text;
@@ -241,7 +241,7 @@ static void wait_for(struct reflector *r, enum step step, uint64_t ms)
     uv_timer_start(&r->timer, on_wait_over, ms, 0);
 }
 
-/// What a person needs to know about a refused request.
+// What a person needs to know about a refused request.
 static void describe_status(const struct reflector *r, const struct api_status *s, char *text, size_t size)
 {
     const char *what = r->resource->plural;
@@ -262,7 +262,7 @@ static void describe_status(const struct reflector *r, const struct api_status *
         snprintf(text, size, "%s: HTTP status %d: %s", what, s->code, message);
 }
 
-/// Logs why a request failed and keeps it as the kind's trouble.
+// Logs why a request failed and keeps it as the kind's trouble.
 static void report(struct reflector *r, const struct ending *e, const struct client_result *result)
 {
     char text[FEED_TROUBLE_MAX];
@@ -283,7 +283,7 @@ static void report(struct reflector *r, const struct ending *e, const struct cli
     feed_log(r->feed, key, LOG_LEVEL_ERROR, "Failed to watch: %s", text);
 }
 
-/// Goes on after a request that is over.
+// Goes on after a request that is over.
 static void go_on(struct reflector *r, const struct client_result *result, bool silent)
 {
     // How long the server was away says nothing about how it is now: waiting as long again would keep old answers.
@@ -328,7 +328,7 @@ static void on_done(void *arg, const struct client_result *result)
     go_on(r, &judged, false);
 }
 
-/// When the request under way has been silent for too long, in monotonic ns.
+// When the request under way has been silent for too long, in monotonic ns.
 static uint64_t deadline(const struct reflector *r)
 {
     bool answered = client_status(r->transfer) == 200;
@@ -339,7 +339,7 @@ static uint64_t deadline(const struct reflector *r)
     return r->started + (r->agreed_seconds * UINT64_C(1000) + r->timing.overtime_ms) * UINT64_C(1000000);
 }
 
-/// The watchdog: a peer that is there but says nothing is not found by TCP.
+// The watchdog: a peer that is there but says nothing is not found by TCP.
 static void on_watch_over(uv_timer_t *timer)
 {
     struct reflector *r = timer->data;
@@ -361,7 +361,7 @@ static void start_list(struct reflector *r)
     feed_relist_begin(r->feed, r->kind);
 }
 
-/// The path of the request that `r->step` asks for; sets the phase.
+// The path of the request that `r->step` asks for; sets the phase.
 static char *prepare(struct reflector *r)
 {
     r->agreed_seconds = r->timing.watch_seconds + random_below(r->timing.watch_seconds + 1);
@@ -387,7 +387,7 @@ static char *prepare(struct reflector *r)
     return resource_list_path(r->resource, r->anew ? "" : first ? "0" : r->version, r->token, paged ? LIST_PAGE : 0);
 }
 
-/// Starts the request that is due.
+// Starts the request that is due.
 static void begin(struct reflector *r)
 {
     const struct client_handler handler = {.answer = on_answer, .data = on_data, .done = on_done, .arg = r};

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFER_SIZE 16384L ///< libcurl's receive buffer of one request, bytes
+#define BUFFER_SIZE 16384L // libcurl's receive buffer of one request, bytes
 
-/// Appends formatted text to a list; false when memory is short.
+// Appends formatted text to a list; false when memory is short.
 static bool add(struct curl_slist **list, const char *fmt, ...) CDNS_PRINTF(2, 3);
 static bool add(struct curl_slist **list, const char *fmt, ...)
 {
@@ -38,7 +38,7 @@ static void blob(CURL *easy, CURLoption option, const struct secret *s)
     curl_easy_setopt(easy, option, &b);
 }
 
-/// Blobs are part of what libcurl tells connections apart by: a changed CA or certificate gets connections of its own.
+// Blobs are part of what libcurl tells connections apart by: a changed CA or certificate gets connections of its own.
 static void set_tls(CURL *easy, const struct credentials *c)
 {
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); // else the public CAs would be trusted beside the cluster's
@@ -71,14 +71,14 @@ static bool set_identity(struct request *r, const struct credentials *c)
 
 // ---- where to ----
 
-/// Is the host one that no proxy is asked for, as Go's clients do: this machine?
+// Is the host one that no proxy is asked for, as Go's clients do: this machine?
 static bool is_local(const char *host)
 {
     return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
 }
 
-/// With tls-server-name the URL has that name, so that SNI and verification go by it, and the connection is led to the
-/// real host, whose name stays in the Host header.
+// With tls-server-name the URL has that name, so that SNI and verification go by it, and the connection is led to the
+// real host, whose name stays in the Host header.
 static bool rename_host(struct request *r, CURLU *url, const char *name, const char *host)
 {
     char *port = NULL;

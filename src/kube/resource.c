@@ -16,7 +16,7 @@ const struct resource resources[KUBE_KINDS] = {
     [KUBE_POD] = {"pods", "", "/api/v1/pods", "Pod", "v1", LIVE_PODS},
 };
 
-/// "NAME=value&" with the value escaped; "" (allocated) when `value` is empty.
+// "NAME=value&" with the value escaped; "" (allocated) when `value` is empty.
 static char *parameter(const char *name, const char *value)
 {
     if (*value == '\0')

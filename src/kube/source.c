@@ -21,23 +21,23 @@ struct source {
     struct source *next;
     unsigned references;
     struct source_options *options;
-    char *server; ///< of an API; NULL: manifests
+    char *server; // of an API; NULL: manifests
     struct store *store;
 
     // The kube thread's.
-    struct credentials *credentials; ///< until they are handed on
+    struct credentials *credentials; // until they are handed on
     struct feed feed;
     struct api_source *api;
     struct manifest_source *manifests;
 
-    pthread_mutex_t lock; ///< of all below
+    pthread_mutex_t lock; // of all below
     pthread_cond_t changed;
     bool started, synced;
-    int result; ///< of the start
+    int result; // of the start
     char error[FEED_TROUBLE_MAX], trouble[FEED_TROUBLE_MAX];
 };
 
-static struct source *sources; ///< those that are held. Main thread
+static struct source *sources; // those that are held. Main thread
 
 // ---- kube thread ----
 
@@ -124,7 +124,7 @@ static int load_credentials(const struct source_options *options, struct credent
     return options->nmanifests > 0 ? 0 : credentials_load(options, out, error, size);
 }
 
-/// The source of this identity. The server's address is part of it: a kubeconfig can come to mean another cluster.
+// The source of this identity. The server's address is part of it: a kubeconfig can come to mean another cluster.
 static struct source *find(const struct source_options *options, const struct credentials *credentials)
 {
     for (struct source *s = sources; s != NULL; s = s->next)
@@ -134,7 +134,7 @@ static struct source *find(const struct source_options *options, const struct cr
     return NULL;
 }
 
-/// A source that does not run yet; takes the credentials over.
+// A source that does not run yet; takes the credentials over.
 static struct source *source_new(const struct source_options *options, struct credentials *credentials)
 {
     pthread_condattr_t clock;
@@ -169,7 +169,7 @@ static void forget(struct source *s)
     }
 }
 
-/// Waits for the start's result; manifests have been read then.
+// Waits for the start's result; manifests have been read then.
 static int wait_started(struct source *s, char *error, size_t error_size)
 {
     pthread_mutex_lock(&s->lock);

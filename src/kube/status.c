@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/// Copies at most the first line of `text`, `len` bytes, without control bytes.
+// Copies at most the first line of `text`, `len` bytes, without control bytes.
 static void copy_text(char *out, size_t size, const char *text, size_t len)
 {
     size_t n = 0;

@@ -17,7 +17,7 @@ static struct {
     pthread_t thread;
     uv_loop_t loop;
     uv_async_t wake;
-    pthread_mutex_t lock; ///< of the two below
+    pthread_mutex_t lock; // of the two below
     struct task *first, **last;
 } kube = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -49,7 +49,7 @@ static void *run_loop(void *unused)
     return NULL;
 }
 
-/// Starts the thread with all signals blocked: they are the main thread's, and a broken connection raises SIGPIPE.
+// Starts the thread with all signals blocked: they are the main thread's, and a broken connection raises SIGPIPE.
 static int start(void)
 {
     sigset_t all, before;

@@ -9,8 +9,8 @@
 
 struct anchor {
     char *name;
-    json_t *value; ///< a reference
-    size_t nodes;  ///< what an alias of it counts
+    json_t *value; // a reference
+    size_t nodes;  // what an alias of it counts
 };
 
 struct tree {
@@ -20,8 +20,8 @@ struct tree {
     struct yaml_error *error;
     struct anchor anchors[YAML_MAX_ANCHORS];
     size_t nanchors;
-    size_t nodes; ///< of the value being built
-    size_t bytes; ///< read for it; the parser reads a little ahead
+    size_t nodes; // of the value being built
+    size_t bytes; // read for it; the parser reads a little ahead
 };
 
 static int fail(struct tree *t, int code, size_t line, const char *text)
@@ -39,7 +39,7 @@ static int read_file(void *arg, unsigned char *buffer, size_t size, size_t *read
     return !ferror(t->in) && t->bytes <= YAML_MAX_BYTES;
 }
 
-/// The next event, which the caller deletes.
+// The next event, which the caller deletes.
 static int next(struct tree *t, yaml_event_t *event)
 {
     if (yaml_parser_parse(&t->parser, event))
@@ -66,7 +66,7 @@ static bool is_one_of(const char *text, const char *const *words)
     return false;
 }
 
-/// Decimal, 0x and leading-zero octal integers that fit; NULL for anything else.
+// Decimal, 0x and leading-zero octal integers that fit; NULL for anything else.
 static json_t *integer(const char *text)
 {
     const char *digits = text + (*text == '-' || *text == '+');
@@ -88,7 +88,7 @@ static json_t *real(const char *text)
     return errno == 0 && *end == '\0' ? json_real(value) : NULL;
 }
 
-/// The value of a plain, untagged scalar as kubectl types it.
+// The value of a plain, untagged scalar as kubectl types it.
 static json_t *plain(const char *text, size_t len)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
@@ -127,7 +127,7 @@ static void forget_anchors(struct tree *t)
     t->nanchors = 0;
 }
 
-/// Remembers a value, complete now, under its anchor; a name used again stands for the newer value.
+// Remembers a value, complete now, under its anchor; a name used again stands for the newer value.
 static int remember(struct tree *t, const char *name, json_t *value, size_t nodes, size_t line)
 {
     if (t->nanchors == YAML_MAX_ANCHORS)
@@ -161,7 +161,7 @@ static int alias(struct tree *t, const char *name, size_t line, json_t **out)
 
 static int build(struct tree *t, yaml_event_t *event, unsigned depth, json_t **out);
 
-/// Puts what `<<` names into a mapping: keys that are there already win.
+// Puts what `<<` names into a mapping: keys that are there already win.
 static int merge(struct tree *t, json_t *object, json_t *from, size_t line)
 {
     if (json_is_object(from))
@@ -176,7 +176,7 @@ static int merge(struct tree *t, json_t *object, json_t *from, size_t line)
     return json_is_array(from) ? 0 : fail(t, CDNS_ESYNTAX, line, "a merge key names something other than a mapping");
 }
 
-/// A mapping's key as text to `*key` (allocated), NULL for a key that is no text; consumes `event`.
+// A mapping's key as text to `*key` (allocated), NULL for a key that is no text; consumes `event`.
 static int mapping_key(struct tree *t, yaml_event_t *event, unsigned depth, char **key, bool *is_merge)
 {
     *key = NULL;
@@ -197,7 +197,7 @@ static int mapping_key(struct tree *t, yaml_event_t *event, unsigned depth, char
     return r;
 }
 
-/// The value of `key` goes into `object`; consumes `event`.
+// The value of `key` goes into `object`; consumes `event`.
 static int mapping_value(struct tree *t, yaml_event_t *event, unsigned depth, json_t *object, const char *key,
                          bool is_merge)
 {
@@ -212,7 +212,7 @@ static int mapping_value(struct tree *t, yaml_event_t *event, unsigned depth, js
     return r;
 }
 
-/// Gives the elements of the top level's "items" out one at a time; the sequence's start is consumed.
+// Gives the elements of the top level's "items" out one at a time; the sequence's start is consumed.
 static int take_items(struct tree *t, const json_t *envelope)
 {
     for (;;) {
@@ -291,7 +291,7 @@ static int sequence(struct tree *t, unsigned depth, json_t *array)
     }
 }
 
-/// The anchor of an event that begins a value, or NULL.
+// The anchor of an event that begins a value, or NULL.
 static const char *anchor_of(const yaml_event_t *event)
 {
     if (event->type == YAML_SCALAR_EVENT)
@@ -301,8 +301,8 @@ static const char *anchor_of(const yaml_event_t *event)
     return event->type == YAML_MAPPING_START_EVENT ? (const char *)event->data.mapping_start.anchor : NULL;
 }
 
-/// The value that `event` begins, at `depth` (1: a document's top level). Consumes `event`. `*out` is the caller's,
-/// also after a failure.
+// The value that `event` begins, at `depth` (1: a document's top level). Consumes `event`. `*out` is the caller's,
+// also after a failure.
 static int build(struct tree *t, yaml_event_t *event, unsigned depth, json_t **out)
 {
     size_t line = event->start_mark.line + 1, before = t->nodes;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/// A child's reply goes to its callback alone.
+// A child's reply goes to its callback alone.
 static void deliver_nothing(struct exchange *x, struct outcome *o)
 {
     o->sent = !x->dropped;
@@ -42,7 +42,7 @@ static const struct listen_address *listen_of_block(const struct block *block)
     return NULL;
 }
 
-/// Counts the child with its top-level query. False: too many, or too deep.
+// Counts the child with its top-level query. False: too many, or too deep.
 static bool count_child(struct exchange *parent)
 {
     if (parent == NULL)
@@ -69,7 +69,7 @@ static void adopt(struct exchange *parent, struct exchange *x)
     x->q.local = parent->q.local;
 }
 
-/// Sends the child into the rest of the asker's block, or through the whole server.
+// Sends the child into the rest of the asker's block, or through the whole server.
 static void place(struct exchange *x, const struct placement *at, enum ask_scope scope)
 {
     const struct block *block = at->block;

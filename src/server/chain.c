@@ -61,7 +61,7 @@ int query_stream(struct query *q, query_stream_cb produce, void *arg)
     return CDNS_OK;
 }
 
-/// The instance whose hook is being called, or which holds the parked query.
+// The instance whose hook is being called, or which holds the parked query.
 static const struct instance *holder(const struct exchange *x)
 {
     return &x->block->instances[x->phase == PHASE_OUT ? x->at - 1 : x->at];
@@ -84,7 +84,7 @@ static void turn_back(struct exchange *x)
     x->at = x->entered;
 }
 
-/// Moves the query on by what a hook said; not WAIT.
+// Moves the query on by what a hook said; not WAIT.
 static void apply(struct exchange *x, enum verdict v)
 {
     if (v == VERDICT_DROP) {
@@ -103,7 +103,7 @@ static void apply(struct exchange *x, enum verdict v)
     }
 }
 
-/// Nobody answered: CoreDNS's plugin.NextOrFailure.
+// Nobody answered: CoreDNS's plugin.NextOrFailure.
 static void fell_off(struct exchange *x)
 {
     const struct block *b = x->block;
@@ -119,7 +119,7 @@ static void forget(struct exchange *x)
         in->plugin->cancel(in->self, &x->q);
 }
 
-/// Copies what is borrowed and pins the generation. False: it must not or cannot wait, and has a failure instead.
+// Copies what is borrowed and pins the generation. False: it must not or cannot wait, and has a failure instead.
 static bool park(struct exchange *x)
 {
     bool can = !x->expired;
@@ -187,7 +187,7 @@ static void end(struct exchange *x)
     worker_release(x->worker, x);
 }
 
-/// Produces messages until the socket is full (false: parked until it drains) or the stream ends.
+// Produces messages until the socket is full (false: parked until it drains) or the stream ends.
 static bool stream(struct exchange *x)
 {
     struct arena *own = x->q.arena;

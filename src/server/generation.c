@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/// What building needs at hand.
+// What building needs at hand.
 struct build {
     struct generation *g;
     const struct plugin *const *plugins;
@@ -23,7 +23,7 @@ static int out_of_memory(struct build *b)
     return CDNS_ECONFIG;
 }
 
-/// Directives of one name in a block, in file order.
+// Directives of one name in a block, in file order.
 static size_t directives_named(const struct corefile_block *cb, const char *name, const struct directive **out)
 {
     size_t n = 0;
@@ -57,7 +57,7 @@ static int build_instance(struct build *b, struct block *block, const struct plu
     return CDNS_OK;
 }
 
-/// Hands each wanted interface of the block's instances its provider.
+// Hands each wanted interface of the block's instances its provider.
 static void join_interfaces(const struct block *block)
 {
     for (unsigned i = 0; i < block->ninstances; i++) {
@@ -194,7 +194,7 @@ static int build_routes(struct build *b, const struct corefile *cf)
     return CDNS_OK;
 }
 
-/// Reports every directive that CoreDNS has and this program not yet.
+// Reports every directive that CoreDNS has and this program not yet.
 static bool report_planned(struct build *b, const struct corefile *cf)
 {
     bool found = false;

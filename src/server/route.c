@@ -14,7 +14,7 @@ static const struct route *lookup(const struct listen_address *l, const uint8_t 
     return NULL;
 }
 
-/// The longest match among `name` and the names above it.
+// The longest match among `name` and the names above it.
 static const struct route *longest(const struct listen_address *l, const uint8_t *name)
 {
     for (;; name += 1 + name[0]) {
@@ -42,7 +42,7 @@ static const struct block *first_block(const struct route *r, const struct query
     return NULL;
 }
 
-/// The next shorter match.
+// The next shorter match.
 static const struct route *above(const struct listen_address *l, const struct route *r)
 {
     return r->zone[0] == 0 ? NULL : longest(l, r->zone + 1 + r->zone[0]);

@@ -5,7 +5,7 @@
 #include "base/rcu.h"
 #include "server/chain.h"
 
-/// Writes q.reply to `out`. Returns the length.
+// Writes q.reply to `out`. Returns the length.
 static size_t write_reply(struct exchange *x, uint8_t *out, size_t cap, bool *truncated)
 {
     const struct query *q = &x->q;
@@ -38,7 +38,7 @@ static size_t write_reply(struct exchange *x, uint8_t *out, size_t cap, bool *tr
     return message_write(&m, out, cap, limit < cap ? limit : cap, truncated);
 }
 
-/// Writes q.reply into the batch, or into the worker's scratch when it is late: then `*late` is the message.
+// Writes q.reply into the batch, or into the worker's scratch when it is late: then `*late` is the message.
 static size_t put_reply(struct exchange *x, struct outcome *o, const uint8_t **late)
 {
     struct prompt_answer *p = x->client.prompt;
@@ -114,8 +114,8 @@ static int stream_send(struct exchange *x, bool last)
     return rc;
 }
 
-/// What to do with a message that message_parse() had `parsed` to say of: an rcode to answer with, 0: look for its
-/// block, or -1: no answer.
+// What to do with a message that message_parse() had `parsed` to say of: an rcode to answer with, 0: look for its
+// block, or -1: no answer.
 static int judge(const struct message *m, int parsed)
 {
     if (parsed == CDNS_ETRUNC || m->qr)
@@ -125,7 +125,7 @@ static int judge(const struct message *m, int parsed)
     return parsed != CDNS_OK ? RCODE_FORMERR : 0;
 }
 
-/// Finds the block for the question and enters it; false: x->q.reply has the server's own answer.
+// Finds the block for the question and enters it; false: x->q.reply has the server's own answer.
 static bool route(struct exchange *x)
 {
     struct query *q = &x->q;
@@ -149,7 +149,7 @@ static bool route(struct exchange *x)
     return true;
 }
 
-/// Answers `x` from its packet, through a chain or without one. Returns the bytes to send now; 0: none, or later.
+// Answers `x` from its packet, through a chain or without one. Returns the bytes to send now; 0: none, or later.
 static size_t answer(struct exchange *x, uint8_t *out, size_t cap)
 {
     struct prompt_answer prompt = {.out = out, .cap = cap};
@@ -172,8 +172,8 @@ static size_t answer(struct exchange *x, uint8_t *out, size_t cap)
     return prompt.written;
 }
 
-/// What both transports do first. Returns an exchange to answer, or NULL with `*written` set: an answer that needs none
-/// (its length), or 0.
+// What both transports do first. Returns an exchange to answer, or NULL with `*written` set: an answer that needs none
+// (its length), or 0.
 static struct exchange *receive(struct worker_socket *s, const uint8_t *packet, size_t size, uint8_t *out, size_t cap,
                                 size_t *written)
 {

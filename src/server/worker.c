@@ -93,7 +93,7 @@ void worker_release(struct worker *w, struct exchange *x)
 
 static void on_deadline(uv_timer_t *timer);
 
-/// Sets the timer to the first deadline.
+// Sets the timer to the first deadline.
 static void arm(struct worker *w)
 {
     const struct heap_node *first = heap_first(&w->deadlines);
@@ -143,7 +143,7 @@ static void cancel_all(struct worker *w)
     }
 }
 
-/// True when nothing that was received still waits for its answer.
+// True when nothing that was received still waits for its answer.
 static bool nothing_in_hand(const struct worker *w)
 {
     return w->nactive == 0 && net_counters(&w->loop)->tcp_open == 0;
@@ -228,7 +228,7 @@ int worker_init(struct worker *w, unsigned id)
     return CDNS_OK;
 }
 
-/// TCP's limits: the connections of all listeners together must leave descriptors to the rest of the process.
+// TCP's limits: the connections of all listeners together must leave descriptors to the rest of the process.
 static struct tcp_limits tcp_share(const struct listen_address *listen)
 {
     struct tcp_limits limits = tcp_limits_default;
@@ -244,7 +244,7 @@ static struct tcp_limits tcp_share(const struct listen_address *listen)
     return limits;
 }
 
-/// Opens one UDP and one TCP socket.
+// Opens one UDP and one TCP socket.
 static int open_pair(struct worker *w, const struct listen_address *listen, const union sockaddr_any *address)
 {
     struct worker_socket *s = &w->sockets[w->nsockets];

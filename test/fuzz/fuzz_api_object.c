@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Any bytes as a watch event's or list's object: taken into a store, with all it may hold within bounds, or refused
-/// with a reason. Also as a Status.
+// \file
+// Any bytes as a watch event's or list's object: taken into a store, with all it may hold within bounds, or refused
+// with a reason. Also as a Status.
 #include "base/rcu.h"
 #include "kube/decode.h"
 #include "kube/status.h"
 #include "kube/store.h"
 #include <string.h>
 
-/// `all`: a port without a number is allowed.
+// `all`: a port without a number is allowed.
 static void check_ports(const struct kube_port *ports, size_t n, bool all)
 {
     for (size_t i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Any bytes as a Corefile: a tree or an error text, within bounded memory. Imports read no files here.
+// \file
+// Any bytes as a Corefile: a tree or an error text, within bounded memory. Imports read no files here.
 #include "corefile/build.h"
 #include "corefile/environment.h"
 
@@ -9,7 +9,7 @@ static void ignore(const char *text)
     (void)text;
 }
 
-/// Looks at every byte of the tree; no text may be longer than `max`.
+// Looks at every byte of the tree; no text may be longer than `max`.
 static void inspect(const struct directive *lines, size_t n, size_t max)
 {
     for (size_t i = 0; i < n; i++) {

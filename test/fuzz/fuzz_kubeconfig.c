@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Any bytes as a kubeconfig: a server's address, or a message that names the file.
+// \file
+// Any bytes as a kubeconfig: a server's address, or a message that names the file.
 #include "kube/kubeconfig.h"
 #include <stdint.h>
 #include <string.h>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// A list's body cut into pieces (the first byte says how large) is split as the whole is, and a watch stream's lines
-/// likewise.
+// \file
+// A list's body cut into pieces (the first byte says how large) is split as the whole is, and a watch stream's lines
+// likewise.
 #include "kube/decode.h"
 #include "kube/lines.h"
 #include <string.h>
 
-#define MAX 300 ///< bytes of one element or line: small, so that the bound is met
+#define MAX 300 // bytes of one element or line: small, so that the bound is met
 
-/// What came out: a running sum over all elements.
+// What came out: a running sum over all elements.
 struct sum {
     uint64_t hash;
     size_t count;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Any bytes as manifests, YAML and JSON: objects, or a message with file and line.
+// \file
+// Any bytes as manifests, YAML and JSON: objects, or a message with file and line.
 #include "kube/manifests.h"
 #include <string.h>
 

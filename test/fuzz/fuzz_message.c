@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Any bytes as a query; if it can be answered, a reply whose records are made of what follows the question. The reply
-/// must keep its limit and be readable, and every record in it must be the one that was given.
+// \file
+// Any bytes as a query; if it can be answered, a reply whose records are made of what follows the question. The reply
+// must keep its limit and be readable, and every record in it must be the one that was given.
 #include "base/reader.h"
 #include "dns/message.h"
 #include "dns/name_wire.h"
@@ -15,7 +15,7 @@ static uint8_t owners[3][RECORDS][NAME_MAX_WIRE];
 static uint8_t rdata[3][RECORDS][RDATA];
 static uint8_t out[MESSAGE_MAX + 1];
 
-/// Shape of rdata that names may be compressed in, or point into: bytes before, names, bytes behind.
+// Shape of rdata that names may be compressed in, or point into: bytes before, names, bytes behind.
 struct shape {
     uint16_t type;
     uint8_t prefix, names, rest;
@@ -26,8 +26,8 @@ static const struct shape shapes[] = {
     {RR_PTR, 0, 1, 0}, {14, 0, 2, 0},       {RR_DNAME, 0, 1, 0},
 };
 
-/// A name of the question's labels, so that names share suffixes and labels stand before others than in the question:
-/// bit 0 is the case, bits 1 to 4 choose a suffix, bits 5 to 7 a label to go before it. Returns its length.
+// A name of the question's labels, so that names share suffixes and labels stand before others than in the question:
+// bit 0 is the case, bits 1 to 4 choose a suffix, bits 5 to 7 a label to go before it. Returns its length.
 static size_t make_name(const struct message *m, unsigned choice, uint8_t *name)
 {
     const uint8_t *question = choice & 1 ? m->qname : m->qname_asked;
@@ -40,7 +40,7 @@ static size_t make_name(const struct message *m, unsigned choice, uint8_t *name)
     return name_length(suffix);
 }
 
-/// One record by three bytes of the recipe; `raw`, the rest of the packet, is its rdata when that is to be any bytes.
+// One record by three bytes of the recipe; `raw`, the rest of the packet, is its rdata when that is to be any bytes.
 static void add_record(const struct message *m, struct reader *r)
 {
     unsigned op = reader_u8(r), owner = reader_u8(r), size = reader_u8(r), section = op % 3;
@@ -67,7 +67,7 @@ static void add_record(const struct message *m, struct reader *r)
         (struct record){owner == 0 ? m->qname_asked : name, p, owner << 8 | size, s->type, CLASS_IN, (uint16_t)n};
 }
 
-/// The rdata at `r`, `length` bytes, says what the record said: the same bytes, or the same with its names compressed.
+// The rdata at `r`, `length` bytes, says what the record said: the same bytes, or the same with its names compressed.
 static void check_rdata(struct reader *r, size_t length, const struct record *want)
 {
     size_t end = r->pos + length, at = 0;
@@ -123,7 +123,7 @@ static void check_reply(const struct message_reply *reply, size_t size, bool tru
     INVARIANT(reader_left(&r) == (reply->edns ? 11U + reply->options_len : 0U));
 }
 
-/// The header's id chooses the limit; the packet's bytes behind the question are the recipe.
+// The header's id chooses the limit; the packet's bytes behind the question are the recipe.
 static void answer(const struct message *m, const uint8_t *packet, size_t size)
 {
     struct reader recipe = reader_init(packet, size);

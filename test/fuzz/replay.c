@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Plays every file of a folder into a fuzz target: the corpus as an ordinary test, without libFuzzer.
+// \file
+// Plays every file of a folder into a fuzz target: the corpus as an ordinary test, without libFuzzer.
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static void fail(const char *what)
     exit(1);
 }
 
-/// Reads the whole file into memory of exactly its size, so that a sanitizer sees the first byte read past it.
+// Reads the whole file into memory of exactly its size, so that a sanitizer sees the first byte read past it.
 static uint8_t *read_file(const char *path, size_t *size)
 {
     struct stat st;

@@ -41,7 +41,7 @@ struct server {
 struct servers {
     struct server *list;
     size_t n;
-    bool found; ///< one of the machine's addresses is an endpoint
+    bool found; // one of the machine's addresses is an endpoint
 };
 
 static void add_server(const struct ask *a, struct servers *s, const uint8_t *const *labels, size_t n,

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FIRST (16 << 10) ///< bytes of the block that is kept
+#define FIRST (16 << 10) // bytes of the block that is kept
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -149,7 +149,7 @@ static void freeing_nothing_is_allowed(void **state)
     arena_free(NULL);
 }
 
-/// Runs `misuse` in a child; true if AddressSanitizer ended it. Without it there is nothing to catch.
+// Runs `misuse` in a child; true if AddressSanitizer ended it. Without it there is nothing to catch.
 static void expect_report(void (*misuse)(struct arena *a))
 {
 #ifdef __SANITIZE_ADDRESS__

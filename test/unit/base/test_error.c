@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LAST CDNS_EAGAIN ///< the lowest code
+#define LAST CDNS_EAGAIN // the lowest code
 
 static void every_code_has_its_text(void **state)
 {
@@ -65,7 +65,7 @@ static void invariant_that_holds_is_quiet(void **state)
     INVARIANT(1 + 1 == 2);
 }
 
-/// Lines that `times` failing expectations log.
+// Lines that `times` failing expectations log.
 static int lines_of(int times)
 {
     int fd[2], lines = 0;

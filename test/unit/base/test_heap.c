@@ -9,7 +9,7 @@
 
 #define NODES 500
 
-/// The smallest key by looking at every node that is in.
+// The smallest key by looking at every node that is in.
 static const struct heap_node *smallest(const struct heap_node *nodes)
 {
     const struct heap_node *best = NULL;

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-/// \file
-/// What lines look like; test_logring.c has how they get out.
+// \file
+// What lines look like; test_logring.c has how they get out.
 #include "base/clock.h"
 #include "base/logring.h"
 #include <jansson.h>
@@ -24,7 +24,7 @@ static void begin(enum log_format format)
     assert_int_equal(log_start(out[1], format), 0);
 }
 
-/// Ends the log and returns all that it wrote.
+// Ends the log and returns all that it wrote.
 static const char *end(void)
 {
     log_stop(UINT64_C(5000000000));
@@ -84,7 +84,7 @@ static void utf8_and_tab_pass_and_the_rest_is_escaped(void **state)
                                "[INFO] \\xc3 \\xc0\\xaf \\xed\\xa0\\x80 \\xf4\\x90\\x80\\x80 \\xff\n");
 }
 
-/// A line of `n` times 'x' comes out with all of them, or cut to the limit.
+// A line of `n` times 'x' comes out with all of them, or cut to the limit.
 static void check_length(size_t n, size_t line)
 {
     char text[5000];

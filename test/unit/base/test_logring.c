@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define SECOND UINT64_C(1000000000)
-#define LINE 1000 ///< bytes of a test line with its newline
+#define LINE 1000 // bytes of a test line with its newline
 
 static uint64_t now(void)
 {
@@ -25,14 +25,14 @@ static uint64_t now(void)
     return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
 }
 
-/// What was read; `text` is the caller's to free.
+// What was read; `text` is the caller's to free.
 struct lines {
     char *text;
     size_t size;
     unsigned count;
 };
 
-/// Reads from `fd` until there are `want` lines or its other end is closed.
+// Reads from `fd` until there are `want` lines or its other end is closed.
 static void read_lines(struct lines *l, int fd, unsigned want)
 {
     while (l->count < want) {
@@ -48,7 +48,7 @@ static void read_lines(struct lines *l, int fd, unsigned want)
     }
 }
 
-/// Logs line number `i` of LINE bytes.
+// Logs line number `i` of LINE bytes.
 static void log_numbered(unsigned i)
 {
     char line[LINE];
@@ -86,8 +86,8 @@ static void lines_go_straight_out_before_start_and_after_stop(void **state)
     close(fd[1]);
 }
 
-/// Three times the ring into a pipe that nobody reads: the producer gets through, the first lines are kept, the notice
-/// stands where the others are missing, and what comes when there is room follows it.
+// Three times the ring into a pipe that nobody reads: the producer gets through, the first lines are kept, the notice
+// stands where the others are missing, and what comes when there is room follows it.
 static void blocked_output_drops_lines_and_says_so(void **state)
 {
     (void)state;
@@ -153,7 +153,7 @@ static void closed_pipe_is_survived_and_counted(void **state)
     close(fd[1]);
 }
 
-/// Standard output may be non-blocking: the setting belongs to whoever shares the descriptor.
+// Standard output may be non-blocking: the setting belongs to whoever shares the descriptor.
 static void non_blocking_output_loses_nothing(void **state)
 {
     (void)state;
@@ -184,12 +184,12 @@ static void *produce(void *arg)
 
 struct consumer {
     int fd;
-    unsigned next[PRODUCERS]; ///< number that the producer's next line has at least
+    unsigned next[PRODUCERS]; // number that the producer's next line has at least
     unsigned lines, wrong;
-    uint64_t missing; ///< by the notices
+    uint64_t missing; // by the notices
 };
 
-/// Takes one line: "[INFO] PRODUCER NUMBER" or a notice.
+// Takes one line: "[INFO] PRODUCER NUMBER" or a notice.
 static void take(struct consumer *c, const char *line)
 {
     static const char info[] = "[INFO] ", notice[] = "[WARNING] ";

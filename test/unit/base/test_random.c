@@ -57,8 +57,8 @@ static void below_stays_below_and_reaches_all(void **state)
         assert_in_range(seen[i], 700, 1300);
 }
 
-/// A bound just above 2^31 throws away nearly half of the draws: with a plain modulo the lower half would be twice as
-/// frequent.
+// A bound just above 2^31 throws away nearly half of the draws: with a plain modulo the lower half would be twice as
+// frequent.
 static void below_has_no_modulo_bias(void **state)
 {
     (void)state;

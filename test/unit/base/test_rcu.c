@@ -12,19 +12,19 @@
 #include <stdlib.h>
 
 #define READERS 3
-#define UPDATES 300 ///< at least
-#define READS 1000  ///< at least, by all readers
+#define UPDATES 300 // at least
+#define READS 1000  // at least, by all readers
 
 struct pair {
-    unsigned a, b; ///< always equal
+    unsigned a, b; // always equal
 };
 
 static struct pair *shared;
 static bool done;
 static unsigned reads;
 
-/// Reads in nested sections until told to stop; a pair that was freed or half written differs (and the sanitizers see
-/// it).
+// Reads in nested sections until told to stop; a pair that was freed or half written differs (and the sanitizers see
+// it).
 static void *reader(void *broken)
 {
     rcu_thread_start();
@@ -77,7 +77,7 @@ static void readers_see_whole_objects_until_they_end_their_section(void **state)
     free(shared);
 }
 
-static int stage; ///< 0: the writer may not pass; 1: section open; 2: about to close; 3: waited
+static int stage; // 0: the writer may not pass; 1: section open; 2: about to close; 3: waited
 
 static void *waiter(void *unused)
 {

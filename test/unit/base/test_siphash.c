@@ -9,10 +9,10 @@
 #include "base/siphash.h"
 #include <string.h>
 
-/// Message bytes 0, 1, 2 …, as in the paper's test vectors.
+// Message bytes 0, 1, 2 …, as in the paper's test vectors.
 static uint8_t message[64];
 
-/// SipHash-1-3 as CPython hashes bytes objects with this key.
+// SipHash-1-3 as CPython hashes bytes objects with this key.
 static void siphash13_agrees_with_another_implementation(void **state)
 {
     (void)state;
@@ -28,7 +28,7 @@ static void siphash13_agrees_with_another_implementation(void **state)
         assert_true(siphash13(&key, message, want[i].len) == want[i].hash);
 }
 
-/// SipHash-2-4-128 with the reference key, vectors of the authors' implementation (and OpenSSL's SIPHASH).
+// SipHash-2-4-128 with the reference key, vectors of the authors' implementation (and OpenSSL's SIPHASH).
 static void siphash24_128_gives_the_reference_vectors(void **state)
 {
     (void)state;

@@ -47,7 +47,7 @@ static void test_long_error_texts_are_cut(void **state)
     assert_int_equal(strlen(error), CONFIG_ERROR_MAX - 1);
 }
 
-/// Expectations from Go 1.26's time.ParseDuration.
+// Expectations from Go 1.26's time.ParseDuration.
 static void test_durations(void **state)
 {
     (void)state;
@@ -114,7 +114,7 @@ static void test_durations(void **state)
     }
 }
 
-/// Expected texts are what Go 1.26 prints.
+// Expected texts are what Go 1.26 prints.
 static void test_duration_texts(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Bounds, and reading from files; the grammar is in test_corpus.c.
+// \file
+// Bounds, and reading from files; the grammar is in test_corpus.c.
 #include "corefile/build.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +30,7 @@ static int parse(const char *text)
     return result;
 }
 
-/// `head`, then `n` times `part`, then `tail`; from malloc().
+// `head`, then `n` times `part`, then `tail`; from malloc().
 static char *repeat(const char *head, const char *part, size_t n, const char *tail)
 {
     char *text = NULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// \file
-/// Plays test/cases/corefile/*.yaml: each Corefile gives the tree, or the error, and the warnings that the case names.
+// \file
+// Plays test/cases/corefile/*.yaml: each Corefile gives the tree, or the error, and the warnings that the case names.
 #include "corefile/build.h"
 #include "corefile/dump.h"
 #include "corefile/scratch.h"
@@ -16,15 +16,15 @@
 #include <cmocka.h>
 #include <yaml.h>
 
-/// What a case leads to, collected as text.
+// What a case leads to, collected as text.
 struct outcome {
-    char *text; ///< tree or error
+    char *text; // tree or error
     char error[CONFIG_ERROR_MAX];
     int result;
 };
 
 static char directory[] = "/tmp/clusterdns-corefile-XXXXXX";
-static char warnings[4096]; ///< of the Corefile being read, a line each
+static char warnings[4096]; // of the Corefile being read, a line each
 
 static void add_warning(const char *text)
 {
@@ -47,7 +47,7 @@ static bool is_coredns_directive(void *arg, const char *name)
     return false;
 }
 
-/// The text of a scalar with @DIR@ replaced by the directory of the case; from malloc().
+// The text of a scalar with @DIR@ replaced by the directory of the case; from malloc().
 static char *scalar(const yaml_node_t *node, size_t *len)
 {
     assert_int_equal(node->type, YAML_SCALAR_NODE);
@@ -66,7 +66,7 @@ static char *scalar(const yaml_node_t *node, size_t *len)
     return out;
 }
 
-/// The value of a mapping's key; NULL if there is none.
+// The value of a mapping's key; NULL if there is none.
 static yaml_node_t *field(yaml_document_t *doc, const yaml_node_t *mapping, const char *name)
 {
     for (yaml_node_pair_t *p = mapping->data.mapping.pairs.start; p < mapping->data.mapping.pairs.top; p++) {
@@ -95,7 +95,7 @@ static void write_file(const char *path, const yaml_node_t *content)
     free(text);
 }
 
-/// Calls fn(name, value) for each pair of the optional mapping `name`.
+// Calls fn(name, value) for each pair of the optional mapping `name`.
 static void each_pair(yaml_document_t *doc, const yaml_node_t *test, const char *name,
                       void (*fn)(const char *key, const yaml_node_t *value))
 {
@@ -117,7 +117,7 @@ static void unset_variable(const char *name, const yaml_node_t *value)
     unsetenv(name);
 }
 
-/// Reads the Corefile of a case; `text` of the outcome is from malloc().
+// Reads the Corefile of a case; `text` of the outcome is from malloc().
 static struct outcome read_corefile(const yaml_node_t *corefile)
 {
     static const struct stream_options options = {.warn = add_warning};
@@ -141,7 +141,7 @@ static struct outcome read_corefile(const yaml_node_t *corefile)
     return o;
 }
 
-/// Compares with what the case expects; false after printing the difference.
+// Compares with what the case expects; false after printing the difference.
 static bool check(yaml_document_t *doc, const yaml_node_t *test, const struct outcome *o)
 {
     const yaml_node_t *error = field(doc, test, "error"), *warn = field(doc, test, "warn");
@@ -177,7 +177,7 @@ static bool play(yaml_document_t *doc, const yaml_node_t *test)
     return same;
 }
 
-/// Plays all cases of one file in the empty directory of the cases; gives the number of those that fail.
+// Plays all cases of one file in the empty directory of the cases; gives the number of those that fail.
 static int play_file(const char *path, FILE *file)
 {
     yaml_parser_t parser;

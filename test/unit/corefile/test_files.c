@@ -67,7 +67,7 @@ static void test_relative_paths_start_in_the_working_directory(void **state)
     assert_string_equal(files_resolve(arena, NULL, "conf/x"), expected);
 }
 
-/// Does `pattern` match just the paths below the directory of the test that `expected` names, separated by spaces?
+// Does `pattern` match just the paths below the directory of the test that `expected` names, separated by spaces?
 static void expect_match(const char *pattern, const char *expected)
 {
     struct list paths = {0};

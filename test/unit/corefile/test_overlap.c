@@ -8,7 +8,7 @@
 
 static char error[CONFIG_ERROR_MAX];
 
-/// Addresses that a block is bound to.
+// Addresses that a block is bound to.
 struct bound {
     const char *const *addresses;
     size_t n;
@@ -17,7 +17,7 @@ struct bound {
 static const char *const addresses[] = {"127.0.0.1", "::1", "127.0.0.2"};
 static const struct bound everywhere, one = {addresses, 1}, two = {addresses, 2}, other = {addresses + 2, 1};
 
-/// Reads the two blocks of `text`, binds them and checks.
+// Reads the two blocks of `text`, binds them and checks.
 static int check(const char *text, struct bound first, struct bound second)
 {
     struct arena *a = arena_new(0);
@@ -76,7 +76,7 @@ static void test_the_same_address_twice(void **state)
     assert_string_equal(error, "cannot serve dns://.:1053 on 127.0.0.1 - it is already defined (Corefile:3)");
 }
 
-/// Texts as CoreDNS 1.15.0 gives them for `bind` in one of two blocks.
+// Texts as CoreDNS 1.15.0 gives them for `bind` in one of two blocks.
 static void test_the_wildcard_overlaps_with_every_address(void **state)
 {
     (void)state;

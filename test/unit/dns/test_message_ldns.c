@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
-/// \file
-/// An independent decoder reads what message_write() wrote: libldns must find the records that were given, byte for
-/// byte, over random replies. SEED=n repeats a run.
+// \file
+// An independent decoder reads what message_write() wrote: libldns must find the records that were given, byte for
+// byte, over random replies. SEED=n repeats a run.
 #include "base/random.h"
 #include "dns/message.h"
 #include <ldns/ldns.h>
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define REPLIES 10000
-#define RECORDS 1500 ///< at most, in a section
+#define RECORDS 1500 // at most, in a section
 
 static uint64_t generator;
 
@@ -29,7 +29,7 @@ static uint32_t below(uint32_t bound)
 
 static struct arena *arena;
 
-/// A name of labels from a small stock, so that names share suffixes, some in another case, some with any bytes.
+// A name of labels from a small stock, so that names share suffixes, some in another case, some with any bytes.
 static const uint8_t *random_name(void)
 {
     static const char *const stock[] = {"a", "B", "b", "web", "Web", "default", "svc", "Svc", "cluster", "local"};
@@ -58,7 +58,7 @@ static const uint8_t *random_name(void)
     return name;
 }
 
-/// Rdata that is sound for its type.
+// Rdata that is sound for its type.
 static struct record random_record(const uint8_t *qname)
 {
     static const uint16_t types[] = {RR_A,   RR_A,  RR_AAAA, RR_NS,    RR_CNAME, RR_PTR, RR_SOA,
@@ -98,7 +98,7 @@ static struct records random_section(const uint8_t *qname, uint32_t most)
     return set;
 }
 
-/// The record uncompressed, as it went in.
+// The record uncompressed, as it went in.
 static size_t record_wire(const struct record *rr, uint8_t *out)
 {
     size_t n = name_length(rr->owner);
@@ -112,7 +112,7 @@ static size_t record_wire(const struct record *rr, uint8_t *out)
     return n + rr->rdlen;
 }
 
-/// The first records of `given` are those of `found`; returns how many.
+// The first records of `given` are those of `found`; returns how many.
 static uint32_t compare_section(const struct records *given, const ldns_rr_list *found)
 {
     size_t n = ldns_rr_list_rr_count(found);
@@ -131,7 +131,7 @@ static uint32_t compare_section(const struct records *given, const ldns_rr_list 
 
 static uint8_t out[MESSAGE_MAX + 1], again[1 << 20];
 
-/// With one record more than `kept` the message must be longer than `limit`.
+// With one record more than `kept` the message must be longer than `limit`.
 static void check_one_more_does_not_fit(const struct message_reply *reply, const uint32_t kept[3], size_t limit)
 {
     const struct records *given[] = {reply->answer, reply->authority, reply->additional};

@@ -14,7 +14,7 @@
 #define QUESTION "\3Web\7default\3svc\7cluster\5local\0\0\x1c\0\1" // AAAA IN
 #define QUESTION_END (12 + 31 + 4)
 
-/// A packet: `flags` is the header's second word.
+// A packet: `flags` is the header's second word.
 struct packet {
     uint8_t bytes[1024];
     struct writer w;
@@ -32,7 +32,7 @@ static struct packet begin(uint16_t flags, uint16_t qd, uint16_t an, uint16_t ns
     return p;
 }
 
-/// Appends the bytes of a string literal, which may have NULs inside.
+// Appends the bytes of a string literal, which may have NULs inside.
 #define ADD(p, literal) add(p, literal, sizeof(literal) - 1)
 static void add(struct packet *p, const void *bytes, size_t n)
 {
@@ -41,8 +41,8 @@ static void add(struct packet *p, const void *bytes, size_t n)
     assert_int_equal(p->w.error, 0);
 }
 
-/// Parses the first `size` bytes from a heap copy of exactly that size, so that sanitizers see a read past it. Offsets
-/// into the packet are gone afterwards.
+// Parses the first `size` bytes from a heap copy of exactly that size, so that sanitizers see a read past it. Offsets
+// into the packet are gone afterwards.
 static int parse(const struct packet *p, size_t size, struct message *m)
 {
     uint8_t *copy = malloc(size + 1);
@@ -123,7 +123,7 @@ static void shorter_than_a_header_is_not_answerable(void **state)
         assert_int_equal(parse(&p, size, &m), CDNS_ETRUNC);
 }
 
-/// CoreDNS answers SERVFAIL to it.
+// CoreDNS answers SERVFAIL to it.
 static void header_alone_passes_without_question(void **state)
 {
     (void)state;
@@ -184,7 +184,7 @@ static void counts_that_no_query_has(void **state)
     }
 }
 
-/// A NOTIFY with its SOA, an IXFR with its SOA, a query with OPT and TSIG.
+// A NOTIFY with its SOA, an IXFR with its SOA, a query with OPT and TSIG.
 static void records_of_a_query_are_walked(void **state)
 {
     (void)state;
@@ -201,7 +201,7 @@ static void records_of_a_query_are_walked(void **state)
     assert_int_equal(m.question_end, QUESTION_END);
 }
 
-/// Cut at every byte: whole only where a record would begin, behind the name or the type, and at the header's end.
+// Cut at every byte: whole only where a record would begin, behind the name or the type, and at the header's end.
 static void message_cut_at_every_byte(void **state)
 {
     (void)state;

@@ -16,7 +16,7 @@
 static const uint8_t qname[] = QNAME;
 static uint8_t out[MESSAGE_MAX];
 
-/// A reply to "Web.default.svc.cluster.local. A IN" without EDNS.
+// A reply to "Web.default.svc.cluster.local. A IN" without EDNS.
 static struct message_reply reply_to_question(void)
 {
     return (struct message_reply){
@@ -28,7 +28,7 @@ static struct record a_record(const uint8_t *owner)
     return (struct record){owner, N("\x0a\x60\0\x0a"), 5, RR_A, CLASS_IN, 4};
 }
 
-/// Writes and compares with `want`: header words behind the id, then the rest.
+// Writes and compares with `want`: header words behind the id, then the rest.
 #define EXPECT_MESSAGE(reply, want) expect_message(reply, want, sizeof(want) - 1)
 static void expect_message(const struct message_reply *reply, const char *want, size_t size)
 {
@@ -139,7 +139,7 @@ static void suffixes_are_shared_with_owners_and_soa(void **state)
                        "12341234123412341234");
 }
 
-/// Names keep their case: a suffix that differs in case is written again.
+// Names keep their case: a suffix that differs in case is written again.
 static void case_is_kept(void **state)
 {
     (void)state;
@@ -224,13 +224,13 @@ static void unsound_rdata_is_copied(void **state)
 #define MANY 100
 static struct record many[MANY];
 
-/// Header, question, `n` A records of 16 bytes.
+// Header, question, `n` A records of 16 bytes.
 static size_t size_of(unsigned n)
 {
     return 12 + sizeof qname + 4 + 16 * (size_t)n;
 }
 
-/// At exactly the size that `n` records need they are there and TC is clear; a byte less costs one record and sets TC.
+// At exactly the size that `n` records need they are there and TC is clear; a byte less costs one record and sets TC.
 static void check_edge(size_t limit, bool edns)
 {
     struct message_reply r = reply_to_question();

@@ -13,7 +13,7 @@
 #define N(literal) ((const uint8_t *)(literal))
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-/// `count` labels of `len` times 'a', as text.
+// `count` labels of `len` times 'a', as text.
 static const char *labels_text(unsigned count, size_t len)
 {
     static char text[2048];
@@ -27,7 +27,7 @@ static const char *labels_text(unsigned count, size_t len)
     return text;
 }
 
-/// A name of 255 bytes: three labels of 63, one of 61.
+// A name of 255 bytes: three labels of 63, one of 61.
 static const uint8_t *longest_name(uint8_t *out)
 {
     uint8_t *p = out;

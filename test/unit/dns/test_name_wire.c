@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/// Reads the name at `at` of a message of exactly `size` bytes (a heap copy: sanitizers see reads past its end).
-/// Returns the name's length, or the negative error; `*next` is where the reader stands afterwards.
+// Reads the name at `at` of a message of exactly `size` bytes (a heap copy: sanitizers see reads past its end).
+// Returns the name's length, or the negative error; `*next` is where the reader stands afterwards.
 static int unpack(const void *message, size_t size, size_t at, uint8_t *out, size_t *next)
 {
     uint8_t *copy = malloc(size);
@@ -103,7 +103,7 @@ static void loop_of_two_pointers_is_refused(void **state)
     assert_int_equal(unpack(message, 16, 14, out, &next), CDNS_ESYNTAX);
 }
 
-/// A root, then `count` pointers, each to the one before.
+// A root, then `count` pointers, each to the one before.
 static int chain(unsigned count)
 {
     uint8_t message[1024] = HEADER, out[NAME_MAX_WIRE];
@@ -133,7 +133,7 @@ static void label_or_root_that_is_missing(void **state)
     assert_int_equal(unpack(HEADER, 12, 12, out, &next), CDNS_ETRUNC);
 }
 
-/// A name of three 63-byte labels, then one of `last` bytes, the last three through a pointer.
+// A name of three 63-byte labels, then one of `last` bytes, the last three through a pointer.
 static int with_last_label(uint8_t last)
 {
     uint8_t message[512] = HEADER, out[NAME_MAX_WIRE];

@@ -38,7 +38,7 @@ static void classes_and_rcodes_too(void **state)
     assert_string_equal(rcode_text(4095, buf), "RCODE4095");
 }
 
-/// Every number has a text, and the text is that number's.
+// Every number has a text, and the text is that number's.
 static void all_numbers_make_the_round_trip(void **state)
 {
     (void)state;

@@ -26,7 +26,7 @@ static const char *path(const char *name)
     return p;
 }
 
-/// Writes a file as rotation does: beside it, then renamed.
+// Writes a file as rotation does: beside it, then renamed.
 static void write_file(const char *name, const char *text)
 {
     char fresh[264];
@@ -38,7 +38,7 @@ static void write_file(const char *name, const char *text)
     assert_int_equal(rename(fresh, path(name)), 0);
 }
 
-/// Makes a key and a certificate of its own signing: NAME.key, NAME.crt.
+// Makes a key and a certificate of its own signing: NAME.key, NAME.crt.
 static void make_pair(const char *name)
 {
     char file[200];
@@ -171,7 +171,7 @@ static void endpoint(void **unused)
     free(key);
 }
 
-/// The certificate is replaced before its key: the old pair stays until the new one is whole.
+// The certificate is replaced before its key: the old pair stays until the new one is whole.
 static void pair_rotation(void **unused)
 {
     (void)unused;

@@ -13,7 +13,7 @@ static json_t *document;
 static struct kube_object object;
 static char error[200];
 
-/// Decodes JSON text written with ' for "; what it gives lives until the next call.
+// Decodes JSON text written with ' for "; what it gives lives until the next call.
 static int decode(const char *text, int kind)
 {
     char json[8192];
@@ -286,7 +286,7 @@ static void addresses(void **unused)
     }
 }
 
-/// As in Go, where an address of 16 bytes may be one of IPv4.
+// As in Go, where an address of 16 bytes may be one of IPv4.
 static void mapped_address(void **unused)
 {
     (void)unused;
@@ -298,7 +298,7 @@ static void mapped_address(void **unused)
     assert_int_equal(a.len, 16);
 }
 
-/// A text that an annotation may well hold must not cost the object.
+// A text that an annotation may well hold must not cost the object.
 static void nul_in_text(void **unused)
 {
     (void)unused;

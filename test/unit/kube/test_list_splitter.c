@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-static char seen[4096]; ///< the elements, each followed by '|'
-static int answer;      ///< what `take` returns
+static char seen[4096]; // the elements, each followed by '|'
+static int answer;      // what `take` returns
 
 static int take(void *arg, const char *json, size_t len)
 {
@@ -21,7 +21,7 @@ static int take(void *arg, const char *json, size_t len)
     return answer;
 }
 
-/// Splits `text` fed in pieces of `step` bytes; the envelope goes to `envelope`.
+// Splits `text` fed in pieces of `step` bytes; the envelope goes to `envelope`.
 static int split(const char *text, size_t step, size_t max, char *envelope)
 {
     struct list_splitter *l = list_splitter_new(max, take, NULL);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-static char seen[8192]; ///< "KIND namespace/name" of each object, each followed by a space
+static char seen[8192]; // "KIND namespace/name" of each object, each followed by a space
 static char error[300];
 
 static int note(void *arg, const struct kube_object *o)
@@ -113,7 +113,7 @@ static void scalars(void **unused)
     (void)unused;
     static const struct {
         const char *port;
-        int number; ///< 0: no port
+        int number; // 0: no port
     } cases[] = {{"80", 80},  {"\"80\"", 0},   {"'80'", 0}, {"0x50", 80}, {"0120", 80}, {"8e1", 0},
                  {"80.0", 0}, {"!!str 80", 0}, {"yes", 0},  {"~", 0},     {"+80", 80},  {"99999999999999999999", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

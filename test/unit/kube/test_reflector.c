@@ -56,7 +56,7 @@ static struct {
     struct scripted server;
     unsigned synced;
     char trouble[FEED_TROUBLE_MAX], last_trouble[FEED_TROUBLE_MAX];
-    size_t least; ///< services that were there at any time since the first sync
+    size_t least; // services that were there at any time since the first sync
 } t;
 
 static struct reflector_timing timing;
@@ -107,7 +107,7 @@ static void wake(uv_timer_t *timer)
     (void)timer;
 }
 
-/// Runs the loop until `n` requests have come and `names` services are there.
+// Runs the loop until `n` requests have come and `names` services are there.
 static void run_until(size_t n, size_t names)
 {
     uv_timer_t tick;
@@ -179,7 +179,7 @@ static void headers(void **unused)
     stop();
 }
 
-/// Initial events come in no order: a version among them must not be taken for the state that was reached.
+// Initial events come in no order: a version among them must not be taken for the state that was reached.
 static void cut_among_initial_events(void **unused)
 {
     (void)unused;
@@ -418,7 +418,7 @@ static void undecodable_events_are_passed_over(void **unused)
     stop();
 }
 
-/// What was lost in a line that is no JSON is not known: everything is fetched anew, and nothing vanishes meanwhile.
+// What was lost in a line that is no JSON is not known: everything is fetched anew, and nothing vanishes meanwhile.
 static void broken_line(void **unused)
 {
     (void)unused;

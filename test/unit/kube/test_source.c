@@ -49,7 +49,7 @@ static bool has_service(const struct source *s, const char *namespace_, const ch
     return found;
 }
 
-/// Waits until the service is (or is not) there.
+// Waits until the service is (or is not) there.
 static void wait_service(const struct source *s, const char *namespace_, const char *name, bool there)
 {
     uint64_t end = clock_monotonic_ns() + 10 * SECOND;
@@ -129,7 +129,7 @@ static void named_namespaces(void **unused)
     source_release(s);
 }
 
-/// As a mounted ConfigMap changes: a new folder, then the ..data link is swapped.
+// As a mounted ConfigMap changes: a new folder, then the ..data link is swapped.
 static void swapped_link(void **unused)
 {
     (void)unused;

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-/// What the handler under test does, and what it saw.
+// What the handler under test does, and what it saw.
 struct script {
     uv_loop_t loop;
     struct udp_listener *listener;
@@ -108,7 +108,7 @@ static void assert_same_ip(const union sockaddr_any *a, const union sockaddr_any
         assert_memory_equal(&a->in6.sin6_addr, &b->in6.sin6_addr, 16);
 }
 
-/// Asks `server` from `source` and looks where the answer comes from; then again with a late answer.
+// Asks `server` from `source` and looks where the answer comes from; then again with a late answer.
 static void asked_address_answers(struct script *s, const union sockaddr_any *source, const union sockaddr_any *server)
 {
     char data[16];
@@ -199,7 +199,7 @@ static void both_wildcards_share_a_port(void **state)
     close_script(s);
 }
 
-/// Sends `count` numbered questions from four sockets without running the loop.
+// Sends `count` numbered questions from four sockets without running the loop.
 static void ask_many(struct script *s, int *fds, unsigned count)
 {
     union sockaddr_any server = ip4("127.0.0.1", s->port);
@@ -207,7 +207,7 @@ static void ask_many(struct script *s, int *fds, unsigned count)
         ask(fds[i % 4], &server, &i, sizeof(i));
 }
 
-/// Receives until each of `count` numbers came back exactly once.
+// Receives until each of `count` numbers came back exactly once.
 static void take_many(struct script *s, int *fds, unsigned count)
 {
     bool *seen = calloc(count, sizeof(*seen));

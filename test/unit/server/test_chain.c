@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-/// What a case wants a plugin to do; NULL: NEXT.
+// What a case wants a plugin to do; NULL: NEXT.
 struct behaviour {
     enum verdict (*query)(struct query *q);
     enum verdict (*reply)(struct query *q);
@@ -39,7 +39,7 @@ static void mark(const char *fmt, ...)
     va_end(args);
 }
 
-/// An instance knows its plugin's number and its block.
+// An instance knows its plugin's number and its block.
 struct self {
     int plugin;
     int block;
@@ -142,7 +142,7 @@ static void report(void *arg, const char *text)
     fail_msg("%s", text);
 }
 
-/// Two blocks with all three plugins: "example." and "other.example.".
+// Two blocks with all three plugins: "example." and "other.example.".
 static int build(void **state)
 {
     (void)state;
@@ -197,7 +197,7 @@ static int stream_send(struct exchange *x, bool end)
     return --room > 0 ? CDNS_OK : CDNS_EAGAIN;
 }
 
-/// Asks "www.example." A. Returns the exchange, which is gone unless it is parked.
+// Asks "www.example." A. Returns the exchange, which is gone unless it is parked.
 static struct exchange *ask(const char *name)
 {
     struct exchange *x = worker_exchange(&worker);
@@ -342,7 +342,7 @@ static void test_reply_can_fail_and_drop(void **state)
     assert_false(last.sent);
 }
 
-/// Runs the worker's loop until `delivered`.
+// Runs the worker's loop until `delivered`.
 static void run_until_delivered(void)
 {
     uint64_t end = clock_monotonic_ns() + UINT64_C(5000000000);

@@ -27,7 +27,7 @@ static struct generation *build(const char *text)
 }
 
 struct route_case {
-    const char *name, *zone; ///< the zone that answers; NULL: none
+    const char *name, *zone; // the zone that answers; NULL: none
 };
 
 static void check_routes(const struct listen_address *l, uint16_t qtype, const struct route_case *cases, size_t n)
