@@ -40,8 +40,8 @@ struct plugin {
     /// Frees what the instance has beside the arena's memory; no query is under way in it. Main thread.
     void (*destroy)(void *self);
     /// Opens timers, health checks, listeners of its own. Main thread; must not block for long, but may wait up to a
-    /// configured time for a first sync. A failure (text in s->error, or empty: error_text()) stops the start of the
-    /// server.
+    /// configured time for a first sync if it runs s->loop meanwhile and stops waiting when server_stopping(). A
+    /// failure (text in s->error, or empty: error_text()) stops the start of the server.
     int (*start)(void *self, const struct plugin_start *s);
     /// The opposite of .start; after it returns the instance starts nothing new. Main thread.
     void (*stop)(void *self);

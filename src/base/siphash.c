@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/siphash.h"
+#include <clusterdns/hash.h>
 #include "base/random.h"
 #include <pthread.h>
 #include <string.h>
@@ -101,4 +102,9 @@ const struct siphash_key *siphash_process_key(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, draw_process_key);
     return &process_key;
+}
+
+uint64_t hash_bytes(const void *data, size_t len)
+{
+    return siphash13(siphash_process_key(), data, len);
 }

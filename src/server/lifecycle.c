@@ -76,6 +76,8 @@ static void begin_shutdown(struct server_state *s)
 {
     uint64_t delay = 0;
     atomic_store(&s->stopping, true);
+    if (s->nstarted == 0) // a plugin's .start is waiting; serve() sees it
+        return;
     for (unsigned b = 0; b < s->generation->nblocks; b++)
         for (unsigned i = 0; i < s->generation->blocks[b].ninstances; i++) {
             const struct instance *in = &s->generation->blocks[b].instances[i];
@@ -100,6 +102,7 @@ static void on_signal(uv_signal_t *handle, int signum)
         return;
     case SIGQUIT:
         log_write(LOG_LEVEL_INFO, "SIGQUIT: Quitting process immediately");
+        atomic_store(&s->stopping, true);
         uv_stop(&s->loop);
         return;
     default:
@@ -217,6 +220,10 @@ static int serve(struct server_state *s, const struct server_options *o)
     char error[CONFIG_ERROR_MAX];
     if (generation_start(s->generation, &s->loop, s, error) != CDNS_OK)
         return fatal(error);
+    if (server_stopping(s)) {
+        generation_stop(s->generation);
+        return 0;
+    }
     int status = 1;
     if (init_workers(s) == CDNS_OK && open_sockets(s) == CDNS_OK && write_pidfile(o->pidfile) == CDNS_OK) {
         if (!o->quiet)

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/kubernetes/kubernetes.h"
+#include <clusterdns/hash.h>
 #include <string.h>
 
-static uint64_t mix(uint64_t hash, const uint8_t *p, size_t len)
+// Keyed, since hostnames are chosen by whoever may create endpoints.
+static uint64_t hash_of(const uint8_t *owner, size_t owner_len, uint16_t type, const uint8_t *rdata, uint16_t rdlen)
 {
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ p[i]) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 29;
+    return hash_bytes(owner, owner_len) ^ (hash_bytes(rdata, rdlen) + type);
 }
 
 // The slot of a record like this, or the free one where it belongs.
 static uint16_t *slot_of(const struct section *s, const uint8_t *owner, size_t owner_len, uint16_t type,
                          const uint8_t *rdata, uint16_t rdlen)
 {
-    uint64_t at = mix(mix(type, owner, owner_len), rdata, rdlen);
+    uint64_t at = hash_of(owner, owner_len, type, rdata, rdlen);
     for (;; at++) {
         uint16_t *slot = &s->slots[at & (s->cap - 1)];
         if (*slot == 0)

@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <uv.h>
 
 // The machine's addresses, loopback left out, in the system's order.
 static void find_local_addresses(struct kubernetes *k)
@@ -29,14 +30,20 @@ static void find_local_addresses(struct kubernetes *k)
     freeifaddrs(all);
 }
 
-// Waits for the first sync, saying so every half second, as CoreDNS does.
-static void wait_synced(struct kubernetes *k)
+// Waits for the first sync, saying so every half second, as CoreDNS does. Meanwhile main's loop goes on: probes are
+// answered, and a signal ends the wait.
+static void wait_synced(struct kubernetes *k, const struct plugin_start *s)
 {
-    const int64_t step = 500000000;
-    for (int64_t left = k->startup_timeout_ns; left > 0; left -= step) {
+    const int64_t step = 50000000, say = 500000000;
+    for (int64_t waited = 0; waited < k->startup_timeout_ns; waited += step) {
+        int64_t left = k->startup_timeout_ns - waited;
         if (source_wait_synced(k->source, (uint64_t)(left < step ? left : step)) == 0)
             return;
-        log_plugin(LOG_LEVEL_INFO, "kubernetes", "waiting for Kubernetes API before starting server");
+        uv_run(s->loop, UV_RUN_NOWAIT);
+        if (server_stopping(s->state))
+            return;
+        if ((waited + step) % say == 0)
+            log_plugin(LOG_LEVEL_INFO, "kubernetes", "waiting for Kubernetes API before starting server");
     }
     if (!index_synced(k->store))
         log_plugin(LOG_LEVEL_WARNING, "kubernetes", "starting server with unsynced Kubernetes API");
@@ -54,7 +61,7 @@ int kubernetes_start(void *self, const struct plugin_start *s)
     k->store = source_store(k->source);
     k->placement = s->placement;
     find_local_addresses(k);
-    wait_synced(k);
+    wait_synced(k, s);
     return 0;
 }
 

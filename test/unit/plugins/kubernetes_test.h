@@ -8,6 +8,7 @@
 #include "kube/store.h"
 #include "plugin_test.h"
 #include "plugins/kubernetes/kubernetes.h"
+#include <uv.h>
 
 extern const struct plugin clusterdns_plugin_kubernetes;
 static const struct plugin *const kubernetes = &clusterdns_plugin_kubernetes;
@@ -96,6 +97,12 @@ int query_ask(struct query *parent, const struct placement *at, enum ask_scope s
     chain.arg = arg;
     chain.asked = chain.result == 0;
     return chain.result;
+}
+
+bool server_stopping(const struct server_state *state)
+{
+    (void)state;
+    return false;
 }
 
 void query_resume(struct query *q, enum verdict verdict)
@@ -232,7 +239,7 @@ static inline void set_up(struct instance *in, const char *options, const char *
     fill(the_source.store, lines, n);
     char error[CONFIG_ERROR_MAX];
     syncs_after = 0;
-    assert_int_equal(kubernetes->start(in->k, &(struct plugin_start){.error = error}), 0);
+    assert_int_equal(kubernetes->start(in->k, &(struct plugin_start){.error = error, .loop = uv_default_loop()}), 0);
     in->k->nlocal = 0; // a test says what the machine's addresses are
     in->arena = arena_new(1 << 20);
 }

@@ -449,7 +449,7 @@ static void before_the_first_sync(void **state)
     fill(the_source.store, cluster, COUNT(cluster));
     syncs_after = 1000;
     char error[CONFIG_ERROR_MAX];
-    assert_int_equal(kubernetes->start(in.k, &(struct plugin_start){.error = error}), 0);
+    assert_int_equal(kubernetes->start(in.k, &(struct plugin_start){.error = error, .loop = uv_default_loop()}), 0);
     assert_false(kubernetes->ready(in.k));
     const char *log = log_end();
     assert_non_null(strstr(log, "[INFO] plugin/kubernetes: waiting for Kubernetes API before starting server\n"));

@@ -151,7 +151,8 @@ static void trouble_with_the_source(void **state)
     source_complaint = NULL;
     built_with(&b, "kubernetes a");
     source_complaint = "it went away";
-    assert_int_equal(kubernetes->start(b.self, &(struct plugin_start){.error = error}), CDNS_ECONFIG);
+    assert_int_equal(kubernetes->start(b.self, &(struct plugin_start){.error = error, .loop = uv_default_loop()}),
+                     CDNS_ECONFIG);
     assert_string_equal(error, "plugin/kubernetes: it went away");
     source_complaint = NULL;
     unbuild(kubernetes, &b);
