@@ -40,7 +40,7 @@ endpoints: [{{addresses: [{addresses}]}}]
 
 
 class Served:
-    def __init__(self, folder, **how):
+    def __init__(self, folder, source="manifests {folder}/objects.yaml", **how):
         self.dns, self.http = free_port(), free_port()
         (folder / "objects.yaml").write_text(
             MANIFEST
@@ -50,7 +50,7 @@ class Served:
         )
         (folder / "Corefile").write_text(
             f".:{self.dns} {{\n health 127.0.0.1:{self.http}\n kubernetes cluster.local {{\n"
-            f" manifests {folder}/objects.yaml\n }}\n}}\n"
+            f" {source.format(folder=folder)}\n }}\n}}\n"
         )
         self.child = subprocess.Popen(
             [clusterdns_binary(), "-conf", str(folder / "Corefile")], stdin=subprocess.DEVNULL, **how
@@ -123,4 +123,10 @@ def test_largest_datagram(serve):
     answer = served.ask("many.shop.svc.cluster.local", use_edns=0, payload=65535)
     assert answer.flags & dns.flags.TC
     assert len(answer.answer[0]) > 4000
+    stop(served)
+
+
+def test_signal_while_the_first_sync_is_waited_for(serve):
+    """Neither probes nor the end of the process wait for an API that does not answer."""
+    served = serve(source="endpoint http://127.0.0.1:1\n startup_timeout 1h")
     stop(served)
