@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         return 2;
     }
     address.in.sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10));
-    if (udp_listen(loop, &address, answer, NULL, &listener) != CDNS_OK) {
+    if (udp_listen(loop, &address, answer, NULL, &listener) != 0) {
         perror("echo");
         return 1;
     }

@@ -5,7 +5,6 @@
 
 /// Result of a function that can fail: 0 or one of these negative codes. Values are stable within one build only.
 enum error {
-    CDNS_OK = 0,          ///< success
     CDNS_ENOMEM = -1,     ///< memory, or the arena's limit, is used up
     CDNS_EINVAL = -2,     ///< the value is not one that can be meant
     CDNS_ETRUNC = -3,     ///< the input ends too early

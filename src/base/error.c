@@ -11,7 +11,7 @@
 #define EXPECT_PER_SECOND 10 // lines a second that expect_failed() may write in all
 
 static const char *const texts[] = {
-    [-CDNS_OK] = "success",
+    [0] = "success",
     [-CDNS_ENOMEM] = "out of memory",
     [-CDNS_EINVAL] = "invalid value",
     [-CDNS_ETRUNC] = "input ends too early",

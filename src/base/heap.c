@@ -47,7 +47,7 @@ int heap_insert(struct heap *h, struct heap_node *node)
     }
     h->n++;
     sift_up(h, h->n - 1, node);
-    return CDNS_OK;
+    return 0;
 }
 
 void heap_remove(struct heap *h, struct heap_node *node)

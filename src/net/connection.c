@@ -478,7 +478,7 @@ int tcp_send(struct tcp_connection *c, const uint8_t *message, size_t size, bool
     }
     int result = c->state == CONNECTION_CLOSED                             ? CDNS_ECANCELED
                  : buffer_left(&c->out) > c->listener->limits.queued_bytes ? CDNS_EAGAIN
-                                                                           : CDNS_OK;
+                                                                           : 0;
     if (last)
         tcp_discard(c);
     else

@@ -254,7 +254,7 @@ static int open_socket(struct tcp_listener *listener, uv_loop_t *loop, const uni
         return CDNS_EIO;
     }
     listener->fd = fd;
-    return CDNS_OK;
+    return 0;
 }
 
 static int shared_buffers(uv_loop_t *loop, struct net_loop **shared)
@@ -267,7 +267,7 @@ static int shared_buffers(uv_loop_t *loop, struct net_loop **shared)
     if ((*shared)->tcp_out == NULL)
         (*shared)->tcp_out = malloc(NET_OUT_SIZE);
     if ((*shared)->tcp_in != NULL && (*shared)->tcp_out != NULL)
-        return CDNS_OK;
+        return 0;
     net_loop_put(*shared);
     return CDNS_ENOMEM;
 }
@@ -283,9 +283,9 @@ int tcp_listen(uv_loop_t *loop, const union sockaddr_any *address, const struct 
     l->limits = *limits;
     l->wake_at = NEVER;
     int result = shared_buffers(loop, &l->shared);
-    if (result == CDNS_OK && (result = open_socket(l, loop, address)) != CDNS_OK)
+    if (result == 0 && (result = open_socket(l, loop, address)) != 0)
         net_loop_put(l->shared);
-    if (result != CDNS_OK) {
+    if (result != 0) {
         free(l);
         return result;
     }
@@ -294,7 +294,7 @@ int tcp_listen(uv_loop_t *loop, const union sockaddr_any *address, const struct 
     l->poll.data = l->timer.data = l;
     l->refs = 2;
     *listener = l;
-    return CDNS_OK;
+    return 0;
 }
 
 static void stop_accepting(struct tcp_listener *listener)

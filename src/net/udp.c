@@ -294,7 +294,7 @@ static int shared_batch(uv_loop_t *loop, struct net_loop **shared)
     if (*shared == NULL)
         return CDNS_ENOMEM;
     if ((*shared)->batch != NULL)
-        return CDNS_OK;
+        return 0;
     // Of this size it is mapped afresh, and what is never touched takes no memory: so it is not cleared here.
     (*shared)->batch = aligned_alloc(_Alignof(struct udp_batch), sizeof(struct udp_batch));
     if ((*shared)->batch == NULL) {
@@ -302,7 +302,7 @@ static int shared_batch(uv_loop_t *loop, struct net_loop **shared)
         return CDNS_ENOMEM;
     }
     batch_init((*shared)->batch);
-    return CDNS_OK;
+    return 0;
 }
 
 static int open_socket(struct udp_listener *listener, uv_loop_t *loop, const union sockaddr_any *address)
@@ -321,7 +321,7 @@ static int open_socket(struct udp_listener *listener, uv_loop_t *loop, const uni
         errno = -failed;
         return CDNS_EIO;
     }
-    return CDNS_OK;
+    return 0;
 }
 
 int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler handler, void *arg,
@@ -333,9 +333,9 @@ int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler h
     l->handler = handler;
     l->arg = arg;
     int result = shared_batch(loop, &l->shared);
-    if (result == CDNS_OK && (result = open_socket(l, loop, address)) != CDNS_OK)
+    if (result == 0 && (result = open_socket(l, loop, address)) != 0)
         net_loop_put(l->shared);
-    if (result != CDNS_OK) {
+    if (result != 0) {
         free(l);
         return result;
     }
@@ -344,7 +344,7 @@ int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler h
     l->shared->udp = l;
     (void)uv_poll_start(&l->poll, UV_READABLE, on_readable); // fails only on a closing handle
     *listener = l;
-    return CDNS_OK;
+    return 0;
 }
 
 void udp_send(struct udp_listener *listener, const struct udp_peer *peer, const uint8_t *message, size_t size)

@@ -118,5 +118,5 @@ int query_ask(struct query *parent, const struct placement *at, enum ask_scope s
         adopt(px, x);
     place(x, at, scope);
     chain_start(x);
-    return CDNS_OK;
+    return 0;
 }

@@ -58,7 +58,7 @@ int query_stream(struct query *q, query_stream_cb produce, void *arg)
         return CDNS_EINVAL;
     x->produce = produce;
     x->produce_arg = arg;
-    return CDNS_OK;
+    return 0;
 }
 
 // The instance whose hook is being called, or which holds the parked query.
@@ -129,7 +129,7 @@ static bool park(struct exchange *x)
         can = x->q.packet != NULL;
     }
     uint64_t at = x->deadline_ns != 0 ? x->deadline_ns : x->q.received_ns + QUERY_TIMEOUT_NS;
-    if (can && worker_set_deadline(x->worker, x, at) == CDNS_OK) {
+    if (can && worker_set_deadline(x->worker, x, at) == 0) {
         x->parked = true;
         atomic_fetch_add(&x->block->generation->pins, 1);
         return true;
@@ -180,7 +180,7 @@ static void end(struct exchange *x)
     orphan_children(x);
     unlink_child(x);
     if (x->callback != NULL) {
-        if (x->failed == CDNS_OK && x->dropped)
+        if (x->failed == 0 && x->dropped)
             x->failed = CDNS_ECANCELED;
         x->callback(x->callback_arg, x->parent != NULL ? &x->parent->q : NULL, &x->q, x->failed);
     }
@@ -207,7 +207,7 @@ static bool stream(struct exchange *x)
             atomic_fetch_add(&x->block->generation->pins, 1);
             return false;
         }
-        if (rc != CDNS_OK && rc != CDNS_EAGAIN)
+        if (rc != 0 && rc != CDNS_EAGAIN)
             more = rc;
     }
     x->dropped = more < 0;

@@ -48,13 +48,13 @@ static int build_instance(struct build *b, struct block *block, const struct plu
                        .error = b->error};
     if (plugin->setup != NULL) {
         int rc = plugin->setup(&c, &in->self);
-        if (rc != CDNS_OK && rc != CDNS_ECONFIG)
+        if (rc != 0 && rc != CDNS_ECONFIG)
             config_plain_errorf(&c, &lines[0]->tokens[0], "%s", error_text(rc));
-        if (rc != CDNS_OK)
+        if (rc != 0)
             return CDNS_ECONFIG;
     }
     block->ninstances++;
-    return CDNS_OK;
+    return 0;
 }
 
 // Hands each wanted interface of the block's instances its provider.
@@ -91,11 +91,11 @@ static int build_block(struct build *b, const struct corefile_block *cb, struct 
         const struct directive **own = arena_memdup(a, lines, n * sizeof(struct directive *));
         if (own == NULL)
             return out_of_memory(b);
-        if (build_instance(b, block, b->plugins[i], own, n) != CDNS_OK)
+        if (build_instance(b, block, b->plugins[i], own, n) != 0)
             return CDNS_ECONFIG;
     }
     join_interfaces(block);
-    return CDNS_OK;
+    return 0;
 }
 
 static struct listen_address *listen_for(struct build *b, const struct corefile_key *key)
@@ -114,7 +114,7 @@ static struct listen_address *listen_for(struct build *b, const struct corefile_
 static struct route *route_for(struct build *b, struct listen_address *l, const char *zone_text)
 {
     uint8_t name[NAME_MAX_WIRE];
-    if (name_from_text(zone_text, name) != CDNS_OK) {
+    if (name_from_text(zone_text, name) != 0) {
         snprintf(b->error, sizeof b->error, "%s is not a domain name", zone_text);
         return NULL;
     }
@@ -150,13 +150,13 @@ static int fill_table(struct listen_address *l, struct arena *a)
             slot = (slot + 1) & l->mask;
         l->table[slot] = &l->routes[i];
     }
-    return CDNS_OK;
+    return 0;
 }
 
 static int check_scheme(struct build *b, const struct corefile_key *key)
 {
     if (strcmp(key->scheme, "dns") == 0)
-        return CDNS_OK;
+        return 0;
     snprintf(b->error, sizeof b->error,
              "%s:%u - Error during parsing: %s: the transport %s:// is not built yet in clusterdns " CDNS_VERSION
              "; use dns://",
@@ -176,7 +176,7 @@ static int build_routes(struct build *b, const struct corefile *cf)
     for (size_t i = 0; i < cf->nblocks; i++)
         for (size_t k = 0; k < cf->blocks[i].nkeys; k++) {
             const struct corefile_key *key = &cf->blocks[i].keys[k];
-            if (check_scheme(b, key) != CDNS_OK)
+            if (check_scheme(b, key) != 0)
                 return CDNS_ECONFIG;
             struct listen_address *l = listen_for(b, key);
             if (l->routes == NULL)
@@ -189,9 +189,9 @@ static int build_routes(struct build *b, const struct corefile *cf)
             r->blocks[r->nblocks++] = &g->blocks[i];
         }
     for (unsigned i = 0; i < g->nlistens; i++)
-        if (fill_table(&g->listens[i], g->arena) != CDNS_OK)
+        if (fill_table(&g->listens[i], g->arena) != 0)
             return out_of_memory(b);
-    return CDNS_OK;
+    return 0;
 }
 
 // Reports every directive that CoreDNS has and this program not yet.
@@ -222,12 +222,12 @@ static int build_all(struct build *b, const struct corefile *cf)
     for (size_t i = 0; i < cf->nblocks; i++) {
         g->nblocks++; // counted first: generation_free() destroys what a failing block has built
         int rc = build_block(b, &cf->blocks[i], &g->blocks[i]);
-        if (rc != CDNS_OK)
+        if (rc != 0)
             return rc;
     }
     // First, since a route has room for each block once.
     int rc = corefile_check_keys(cf, b->default_port, b->error);
-    return rc != CDNS_OK ? rc : build_routes(b, cf);
+    return rc != 0 ? rc : build_routes(b, cf);
 }
 
 int generation_build_parsed(struct arena *arena, const struct corefile *corefile, const struct plugin *const *plugins,
@@ -245,14 +245,14 @@ int generation_build_parsed(struct arena *arena, const struct corefile *corefile
     b.g->arena = arena;
     bool planned = report_planned(&b, corefile);
     int rc = build_all(&b, corefile);
-    if (rc != CDNS_OK)
+    if (rc != 0)
         report(arg, b.error);
-    if (rc != CDNS_OK || planned) {
+    if (rc != 0 || planned) {
         generation_free(b.g);
         return CDNS_ECONFIG;
     }
     *out = b.g;
-    return CDNS_OK;
+    return 0;
 }
 
 static bool directive_known(void *arg, const char *name)
@@ -273,7 +273,7 @@ int generation_build(const char *path, const char *name, const char *text, uint1
     }
     int rc = path != NULL ? corefile_parse_file(a, path, directive_known, NULL, &cf, error)
                           : corefile_parse_text(a, name, text, strlen(text), directive_known, NULL, &cf, error);
-    if (rc != CDNS_OK) {
+    if (rc != 0) {
         report(arg, error);
         arena_free(a);
         return CDNS_ECONFIG;
@@ -293,8 +293,8 @@ int generation_start(struct generation *g, struct uv_loop_s *loop, const struct 
             struct instance *in = &g->blocks[b].instances[i];
             in->start = (struct plugin_start){
                 .placement = &in->at, .loop = loop, .server = g->blocks[b].server, .state = state, .error = error};
-            int rc = in->plugin->start != NULL ? in->plugin->start(in->self, &in->start) : CDNS_OK;
-            if (rc != CDNS_OK) {
+            int rc = in->plugin->start != NULL ? in->plugin->start(in->self, &in->start) : 0;
+            if (rc != 0) {
                 if (error[0] == '\0')
                     snprintf(error, CONFIG_ERROR_MAX, "plugin/%s: %s", in->plugin->name, error_text(rc));
                 generation_stop(g);
@@ -302,7 +302,7 @@ int generation_start(struct generation *g, struct uv_loop_s *loop, const struct 
             }
             in->started = true;
         }
-    return CDNS_OK;
+    return 0;
 }
 
 void generation_stop(struct generation *g)

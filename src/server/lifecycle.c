@@ -35,7 +35,7 @@ static int build(const struct server_options *o, struct generation **g)
 {
     const char *path = o->corefile != NULL ? o->corefile : access("Corefile", F_OK) == 0 ? "Corefile" : NULL;
     int rc = generation_build(path, "Corefile", default_corefile, o->port, report_to_stderr, NULL, g);
-    if (rc == CDNS_OK && (*g)->nblocks == 0) {
+    if (rc == 0 && (*g)->nblocks == 0) {
         generation_free(*g);
         rc = generation_build(NULL, "Corefile", default_corefile, o->port, report_to_stderr, NULL, g);
     }
@@ -154,7 +154,7 @@ static int open_sockets(struct server_state *s)
         for (unsigned l = 0; l < s->generation->nlistens; l++) {
             const struct listen_address *listen = &s->generation->listens[l];
             int rc = worker_listen(&s->workers[w], listen);
-            if (rc != CDNS_OK) {
+            if (rc != 0) {
                 fprintf(
                     stderr, "Listen: cannot bind port %u: %s%s\n", listen->port,
                     rc == CDNS_EIO ? strerror(errno) : error_text(rc),
@@ -164,7 +164,7 @@ static int open_sockets(struct server_state *s)
                 return rc;
             }
         }
-    return CDNS_OK;
+    return 0;
 }
 
 static int init_workers(struct server_state *s)
@@ -173,12 +173,12 @@ static int init_workers(struct server_state *s)
     s->workers = calloc(n, sizeof *s->workers);
     for (unsigned i = 0; s->workers != NULL && i < n; i++) {
         int rc = worker_init(&s->workers[i], i);
-        if (rc != CDNS_OK)
+        if (rc != 0)
             return rc;
         s->workers[i].drained_async = &s->drained;
         s->nworkers++;
     }
-    return s->workers != NULL ? CDNS_OK : CDNS_ENOMEM;
+    return s->workers != NULL ? 0 : CDNS_ENOMEM;
 }
 
 static void print_banner(const struct server_state *s)
@@ -194,41 +194,41 @@ static int write_pidfile(const char *path)
 {
     FILE *f = path != NULL ? fopen(path, "we") : NULL;
     if (path == NULL)
-        return CDNS_OK;
+        return 0;
     if (f == NULL || fprintf(f, "%d\n", (int)getpid()) < 0 || fclose(f) != 0) {
         fprintf(stderr, "pidfile %s: %s\n", path, strerror(errno));
         return CDNS_EIO;
     }
-    return CDNS_OK;
+    return 0;
 }
 
 static int start_threads(struct server_state *s)
 {
     for (unsigned i = 0; i < s->nworkers; i++) {
-        if (worker_start(&s->workers[i]) != CDNS_OK) {
+        if (worker_start(&s->workers[i]) != 0) {
             fprintf(stderr, "cannot start worker thread %u\n", i);
             return CDNS_EIO;
         }
         s->nstarted++;
     }
-    return CDNS_OK;
+    return 0;
 }
 
 /// Everything between a built generation and its end. Returns the exit status.
 static int serve(struct server_state *s, const struct server_options *o)
 {
     char error[CONFIG_ERROR_MAX];
-    if (generation_start(s->generation, &s->loop, s, error) != CDNS_OK)
+    if (generation_start(s->generation, &s->loop, s, error) != 0)
         return fatal(error);
     if (server_stopping(s)) {
         generation_stop(s->generation);
         return 0;
     }
     int status = 1;
-    if (init_workers(s) == CDNS_OK && open_sockets(s) == CDNS_OK && write_pidfile(o->pidfile) == CDNS_OK) {
+    if (init_workers(s) == 0 && open_sockets(s) == 0 && write_pidfile(o->pidfile) == 0) {
         if (!o->quiet)
             print_banner(s);
-        if (start_threads(s) == CDNS_OK) {
+        if (start_threads(s) == 0) {
             uv_run(&s->loop, UV_RUN_DEFAULT);
             status = 0;
         }
@@ -253,7 +253,7 @@ int server_run(const struct server_options *options)
     worker_set_count(net_cpu_count()); // before any .setup: instances have per-worker slots
     init_main_loop(&s);
     int status = 1;
-    if (build(options, &s.generation) == CDNS_OK) {
+    if (build(options, &s.generation) == 0) {
         status = serve(&s, options);
         generation_free(s.generation);
     }
@@ -266,7 +266,7 @@ int server_check(const char *corefile, uint16_t port)
 {
     struct generation *g;
     int rc = generation_build(corefile, NULL, NULL, port, report_to_stderr, NULL, &g);
-    if (rc != CDNS_OK)
+    if (rc != 0)
         return 1;
     generation_free(g);
     printf("%s: ok\n", corefile);

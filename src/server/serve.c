@@ -122,7 +122,7 @@ static int judge(const struct message *m, int parsed)
         return -1;
     if (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_NOTIFY)
         return RCODE_NOTIMP;
-    return parsed != CDNS_OK ? RCODE_FORMERR : 0;
+    return parsed != 0 ? RCODE_FORMERR : 0;
 }
 
 // Finds the block for the question and enters it; false: x->q.reply has the server's own answer.

@@ -123,7 +123,7 @@ static void on_deadline(uv_timer_t *timer)
 int worker_set_deadline(struct worker *w, struct exchange *x, uint64_t at_ns)
 {
     if (x->deadline.place != 0)
-        return CDNS_OK;
+        return 0;
     x->deadline.key = at_ns;
     int rc = heap_insert(&w->deadlines, &x->deadline);
     arm(w);
@@ -225,7 +225,7 @@ int worker_init(struct worker *w, unsigned id)
     uv_must(uv_timer_init(&w->loop, &w->timer));
     uv_must(uv_timer_init(&w->loop, &w->drain_timer));
     w->wake.data = w->timer.data = w->drain_timer.data = w;
-    return CDNS_OK;
+    return 0;
 }
 
 // TCP's limits: the connections of all listeners together must leave descriptors to the rest of the process.
@@ -250,7 +250,7 @@ static int open_pair(struct worker *w, const struct listen_address *listen, cons
     struct worker_socket *s = &w->sockets[w->nsockets];
     *s = (struct worker_socket){.worker = w, .listen = listen};
     int rc = udp_listen(&w->loop, address, serve_udp, s, &s->udp);
-    if (rc != CDNS_OK)
+    if (rc != 0)
         return rc;
     struct tcp_limits limits = tcp_share(listen);
     rc = tcp_listen(&w->loop, address, &limits, serve_tcp, s, &s->tcp);
@@ -267,11 +267,11 @@ int worker_listen(struct worker *w, const struct listen_address *listen)
     union sockaddr_any v4 = {.in = {.sin_family = AF_INET, .sin_port = htons(listen->port)}};
     union sockaddr_any v6 = {.in6 = {.sin6_family = AF_INET6, .sin6_port = htons(listen->port)}};
     int rc = open_pair(w, listen, &v4);
-    if (rc != CDNS_OK)
+    if (rc != 0)
         return rc;
     rc = open_pair(w, listen, &v6);
     // A kernel without IPv6 is served over IPv4 alone.
-    return rc != CDNS_OK && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? CDNS_OK : rc;
+    return rc != 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? 0 : rc;
 }
 
 static void thread_main(void *arg)
@@ -285,7 +285,7 @@ static void thread_main(void *arg)
 
 int worker_start(struct worker *w)
 {
-    return uv_thread_create(&w->thread, thread_main, w) == 0 ? CDNS_OK : CDNS_EIO;
+    return uv_thread_create(&w->thread, thread_main, w) == 0 ? 0 : CDNS_EIO;
 }
 
 void worker_command(struct worker *w, enum worker_command command)

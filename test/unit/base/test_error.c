@@ -21,7 +21,7 @@
 static void every_code_has_its_text(void **state)
 {
     (void)state;
-    assert_string_equal(error_text(CDNS_OK), "success");
+    assert_string_equal(error_text(0), "success");
     for (int code = 0; code >= LAST; code--) {
         assert_string_not_equal(error_text(code), "unknown error");
         for (int other = code + 1; other <= 0; other++)

@@ -30,7 +30,7 @@ static void test_first_is_always_the_smallest(void **state)
             heap_remove(&h, n);
         } else {
             n->key = random_below(100);
-            assert_int_equal(heap_insert(&h, n), CDNS_OK);
+            assert_int_equal(heap_insert(&h, n), 0);
         }
         const struct heap_node *want = smallest(nodes);
         const struct heap_node *got = heap_first(&h);
@@ -44,7 +44,7 @@ static void test_removing_what_is_not_in_changes_nothing(void **state)
     (void)state;
     struct heap h = {0};
     struct heap_node in = {.key = 1}, out = {.key = 0};
-    assert_int_equal(heap_insert(&h, &in), CDNS_OK);
+    assert_int_equal(heap_insert(&h, &in), 0);
     heap_remove(&h, &out);
     assert_ptr_equal(heap_first(&h), &in);
     heap_remove(&h, &in);
