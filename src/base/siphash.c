@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/siphash.h"
-#include <clusterdns/hash.h>
 #include "base/random.h"
+#include <clusterdns/hash.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -40,8 +40,8 @@ static inline void rounds(struct state *s, int n)
     }
 }
 
-/// The paper's compression: `c` rounds a word; the last word is the rest of the bytes with the length's low byte on
-/// top.
+// The paper's compression: `c` rounds a word; the last word is the rest of the bytes with the length's low byte on
+// top.
 static inline void absorb(struct state *s, int c, const uint8_t *p, size_t len)
 {
     uint64_t last = (uint64_t)len << 56;

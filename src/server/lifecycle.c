@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DRAIN_NS UINT64_C(5000000000) ///< the longest wait for answers in hand (CoreDNS's graceTimeout)
+#define DRAIN_NS UINT64_C(5000000000) // the longest wait for answers in hand (CoreDNS's graceTimeout)
 static const char default_corefile[] = ".\n{\nwhoami\nlog\n}\n";
 
 static int fatal(const char *text)
@@ -30,7 +30,7 @@ static void report_to_stderr(void *arg, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
-/// The Corefile of the flags: -conf, else ./Corefile, else the built-in one.
+// The Corefile of the flags: -conf, else ./Corefile, else the built-in one.
 static int build(const struct server_options *o, struct generation **g)
 {
     const char *path = o->corefile != NULL ? o->corefile : access("Corefile", F_OK) == 0 ? "Corefile" : NULL;
@@ -71,7 +71,7 @@ static void on_lameduck_over(uv_timer_t *timer)
     drain(timer->data);
 }
 
-/// SIGTERM: not ready from now on; goes on answering for as long as a plugin asks for (lameduck), then drains.
+// SIGTERM: not ready from now on; goes on answering for as long as a plugin asks for (lameduck), then drains.
 static void begin_shutdown(struct server_state *s)
 {
     uint64_t delay = 0;
@@ -214,7 +214,7 @@ static int start_threads(struct server_state *s)
     return 0;
 }
 
-/// Everything between a built generation and its end. Returns the exit status.
+// Everything between a built generation and its end. Returns the exit status.
 static int serve(struct server_state *s, const struct server_options *o)
 {
     char error[CONFIG_ERROR_MAX];
