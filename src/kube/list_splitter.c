@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "kube/list_splitter.h"
 #include "base/reader.h"
-#include "kube/decode.h"
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 

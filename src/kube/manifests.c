@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/manifests.h"
 #include "kube/decode.h"
+#include "kube/list_splitter.h"
 #include "kube/manifest_files.h"
 #include <clusterdns/log.h>
 #include <errno.h>

@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "kube/decode.h"
 #include "kube/lines.h"
+#include "kube/list_splitter.h"
 #include "kube/plan.h"
 #include "kube/resource.h"
 #include <clusterdns/arena.h>

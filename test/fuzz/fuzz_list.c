@@ -2,8 +2,9 @@
 // \file
 // A list's body cut into pieces (the first byte says how large) is split as the whole is, and a watch stream's lines
 // likewise.
-#include "kube/decode.h"
 #include "kube/lines.h"
+#include "kube/list_splitter.h"
+#include <stdint.h>
 #include <string.h>
 
 #define MAX 300 // bytes of one element or line: small, so that the bound is met

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // List bodies cut anywhere give the same elements and the same envelope.
-#include "kube/decode.h"
+#include "kube/list_splitter.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
