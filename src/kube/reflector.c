@@ -7,6 +7,7 @@
 #include "kube/list_splitter.h"
 #include "kube/plan.h"
 #include "kube/resource.h"
+#include "kube/status.h"
 #include <clusterdns/arena.h>
 #include <clusterdns/log.h>
 #include <stdio.h>
@@ -55,16 +56,10 @@ static void begin(struct reflector *r);
 
 // ---- objects ----
 
-static const char *text_at(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
-
 // Copies a resource version that can be used; returns whether there was one.
 static bool take_version(const json_t *object, char out[VERSION_MAX])
 {
-    const char *version = text_at(json_object_get(object, "metadata"), "resourceVersion");
+    const char *version = api_text(json_object_get(object, "metadata"), "resourceVersion");
     if (version[0] == '\0' || strlen(version) >= VERSION_MAX)
         return false;
     snprintf(out, VERSION_MAX, "%s", version);
@@ -110,7 +105,7 @@ static void take_bookmark(struct reflector *r, const json_t *object)
     if (r->phase == PHASE_WATCH) {
         r->bookmarks = true;
         (void)take_version(object, r->version);
-    } else if (strcmp(text_at(annotations, "k8s.io/initial-events-end"), "true") == 0 &&
+    } else if (strcmp(api_text(annotations, "k8s.io/initial-events-end"), "true") == 0 &&
                take_version(object, r->version)) {
         r->phase = PHASE_WATCH;
         synced(r);
@@ -119,13 +114,13 @@ static void take_bookmark(struct reflector *r, const json_t *object)
 
 static int take_event(struct reflector *r, const json_t *event)
 {
-    const char *type = text_at(event, "type");
+    const char *type = api_text(event, "type");
     const json_t *object = json_object_get(event, "object");
     if (strcmp(type, "ERROR") == 0) {
         api_status_decode(object, &r->refusal);
         return CDNS_ECANCELED; // nothing follows
     }
-    if (strcmp(text_at(object, "kind"), r->resource->kind) != 0) {
+    if (strcmp(api_text(object, "kind"), r->resource->kind) != 0) {
         feed_log(r->feed, KEY(r, 2), LOG_LEVEL_WARNING, "%s: event passed over: it is about no %s", r->resource->plural,
                  r->resource->kind);
         return 0;
@@ -171,7 +166,7 @@ static int take_item(void *arg, const char *json, size_t len)
 // Is it really a list of the kind? Taking something else for an empty list would empty the store.
 static bool is_list(const struct reflector *r, const json_t *envelope)
 {
-    const char *kind = text_at(envelope, "kind");
+    const char *kind = api_text(envelope, "kind");
     size_t len = strlen(r->resource->kind);
     return strncmp(kind, r->resource->kind, len) == 0 && strcmp(kind + len, "List") == 0 &&
            json_object_get(envelope, "items") != NULL;
@@ -186,7 +181,7 @@ static int finish_page(struct reflector *r)
     if (result != 0)
         return result;
     json_t *envelope = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
-    const char *token = text_at(json_object_get(envelope, "metadata"), "continue");
+    const char *token = api_text(json_object_get(envelope, "metadata"), "continue");
     // A list that never ends would be asked for without a pause.
     bool endless = ++r->pages > LIST_PAGES_MAX || (r->token != NULL && strcmp(r->token, token) == 0);
     bool good = is_list(r, envelope) && !endless && (r->token != NULL || take_version(envelope, r->list_version));

@@ -12,7 +12,7 @@ static void copy_text(char *out, size_t size, const char *text, size_t len)
     out[n] = '\0';
 }
 
-static const char *text_at(const json_t *object, const char *key)
+const char *api_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text != NULL ? text : "";
@@ -24,10 +24,10 @@ static bool is_too_large(const json_t *object)
     size_t i;
     json_array_foreach(causes, i, cause)
     {
-        if (strcmp(text_at(cause, "reason"), "ResourceVersionTooLarge") == 0)
+        if (strcmp(api_text(cause, "reason"), "ResourceVersionTooLarge") == 0)
             return true;
     }
-    return strstr(text_at(object, "message"), "Too large resource version") != NULL; // before 1.19
+    return strstr(api_text(object, "message"), "Too large resource version") != NULL; // before 1.19
 }
 
 static void judge(struct api_status *out)
@@ -40,7 +40,7 @@ void api_status_decode(const json_t *object, struct api_status *out)
     *out = (struct api_status){.code = 500};
     json_int_t code = json_integer_value(json_object_get(object, "code"));
     json_int_t wait = json_integer_value(json_object_get(json_object_get(object, "details"), "retryAfterSeconds"));
-    const char *message = text_at(object, "message"), *reason = text_at(object, "reason");
+    const char *message = api_text(object, "message"), *reason = api_text(object, "reason");
     if (code >= 100 && code <= 999)
         out->code = (int)code;
     if (wait > 0 && wait <= 3600)

@@ -16,6 +16,8 @@ struct api_status {
     long retry_after;  ///< seconds, 0: not said
 };
 
+/// Text of a member of the API's JSON; "" when there is none.
+const char *api_text(const json_t *object, const char *key);
 /// From a Status object; anything else gives code 500.
 void api_status_decode(const json_t *object, struct api_status *out);
 /// From a failed answer: HTTP status, body (Status object or any text) and Retry-After in seconds.

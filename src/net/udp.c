@@ -3,7 +3,6 @@
 // loop and shared by its listeners.
 #include "net/loop.h"
 #include "net/socket.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

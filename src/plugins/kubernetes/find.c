@@ -18,7 +18,7 @@ bool namespace_configured(const struct kubernetes *k, const uint8_t *label)
 
 // --- ports
 
-static bool port_meant(const struct request *r, const struct index_port *port)
+static bool port_meant(const struct name_parts *r, const struct index_port *port)
 {
     static const char *const protocols[] = {[KUBE_TCP] = "tcp", [KUBE_UDP] = "udp", [KUBE_SCTP] = "sctp"};
     if (r->port.len > 0 && (r->port.len != port->name[0] || memcmp(r->port.text, port->name + 1, r->port.len) != 0))
@@ -29,7 +29,7 @@ static bool port_meant(const struct request *r, const struct index_port *port)
 }
 
 // An object without ports has one of no name, protocol and number: the name resolves, but gets no SRV.
-static bool no_port(const struct request *r, size_t *i, struct index_port *port)
+static bool no_port(const struct name_parts *r, size_t *i, struct index_port *port)
 {
     static const uint8_t unnamed[1];
     *port = (struct index_port){.name = unnamed};
@@ -130,7 +130,7 @@ static enum found find_endpoints(const struct kubernetes *k, struct match *m)
 
 static enum found find_service(const struct kubernetes *k, struct match *m)
 {
-    const struct request *r = &m->r;
+    const struct name_parts *r = &m->r;
     if (r->service == NULL)
         return index_namespace(k->store, r->ns) ? FOUND_EMPTY : FOUND_NOTHING;
     const struct index_service *v = m->service = index_service(k->store, r->ns, r->service);

@@ -57,14 +57,14 @@ enum name_form {
 };
 
 /// A name without its zone, taken apart. Labels point to their length bytes in the name; NULL: not there.
-struct request {
+struct name_parts {
     enum name_form form;
     const uint8_t *ns, *service, *endpoint;
     struct part port, protocol;
 };
 
 /// Takes apart the first `labels` labels of a lower-case name.
-void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, struct request *out);
+void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, struct name_parts *out);
 /// The most specific zone of `zones` that a lower-case name of `len` bytes is in, or NULL.
 const struct zone *name_zone(const struct zone *zones, size_t n, const uint8_t *name, size_t len);
 /// Writes `labels` (at least one) and `rest` to `out` (NAME_MAX_WIRE bytes); dots inside of the first label part it.
@@ -91,7 +91,7 @@ enum found {
 
 struct match {
     enum found found;
-    struct request r;
+    struct name_parts r;
     const struct index_service *service;
     struct kube_address address; ///< the pod's; of an endpoint's label
 };

@@ -17,10 +17,10 @@ static struct part without_underscore(const uint8_t *label)
     return (struct part){.text = label + 1 + skip, .len = label[0] - skip};
 }
 
-void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, struct request *out)
+void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, struct name_parts *out)
 {
     const uint8_t *label[LABELS_MAX];
-    *out = (struct request){.form = labels == 0 ? NAME_EMPTY : NAME_INVALID};
+    *out = (struct name_parts){.form = labels == 0 ? NAME_EMPTY : NAME_INVALID};
     if (labels == 0 || labels > LABELS_MAX)
         return;
     for (unsigned i = labels; i-- > 0; name += 1 + name[0])
