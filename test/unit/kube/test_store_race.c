@@ -139,7 +139,8 @@ static void upsert_slice(unsigned i, unsigned version, size_t n)
     snprintf(service, sizeof service, "service-%u", i);
     snprintf(name, sizeof name, "service-%u-%u", i, version % 2);
     for (unsigned j = 0; j < n; j++)
-        e[j] = (struct kube_endpoint){address(i, version, j), true, true, "host", "", ""};
+        e[j] = (struct kube_endpoint){
+            .address = address(i, version, j), .canonical = true, .ready = true, .hostname = "host", .pod_name = ""};
     struct kube_object o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = "default", .name = name};
     o.slice = (struct kube_slice){.service = service, .endpoints = e, .nendpoints = n, .ports = &port, .nports = 1};
     assert_int_equal(store_upsert(store, &o), 0);
