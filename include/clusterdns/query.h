@@ -3,13 +3,12 @@
 /// \file
 /// A query on its way through the plugin chain, the reply it collects, and child questions.
 /// A query belongs to one worker thread from birth to end; every function here is called on that worker only.
+#include <clusterdns/address.h>
 #include <clusterdns/arena.h>
 #include <clusterdns/name.h>
 #include <clusterdns/record.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 /// What a hook tells the chain.
 enum verdict {
@@ -23,13 +22,6 @@ enum verdict {
 
 /// How the question came in.
 enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_INTERNAL /* a child question */ };
-
-/// An IPv4 or IPv6 socket address.
-union sockaddr_any {
-    struct sockaddr sa;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-};
 
 /// The reply being built. Zeroed when the query starts, but for `rcode` NOERROR; RD and CD are copied from the question
 /// by the server. Every array's memory is the query's arena.

@@ -162,6 +162,7 @@ static inline const uint8_t *view_find_ip(const struct index_service *v, const u
     return NULL;
 }
 
+// --- index.c: look-ups
 /// Hashes of what readers look up. Labels, and `ip`, point to their length bytes.
 uint64_t hash_namespace(const uint8_t *ns);
 uint64_t hash_service(const uint8_t *ns, const uint8_t *service);

@@ -3,8 +3,8 @@
 /// \file
 /// Listening sockets of a worker: bytes in, bytes out; no record is known here. Everything runs on the worker's own
 /// libuv loop and thread unless said otherwise.
+#include <clusterdns/address.h>
 #include <clusterdns/error.h>
-#include <clusterdns/query.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

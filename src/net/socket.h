@@ -2,9 +2,10 @@
 #pragma once
 /// \file
 /// Sockets with the options that both transports need. Private to this room. Any thread.
+#include <clusterdns/address.h>
 #include <clusterdns/error.h>
-#include <clusterdns/query.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /// A non-blocking, close-on-exec socket of `type` (SOCK_DGRAM, SOCK_STREAM) bound to `address` with SO_REUSEPORT; IPv6
 /// sockets never take IPv4. `*bound` is the address with its port filled in. The descriptor, or -1 with errno.

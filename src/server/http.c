@@ -3,15 +3,14 @@
 #include "server/http.h"
 
 #include <arpa/inet.h>
+#include <clusterdns/address.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define HTTP_MEMORY 16384 // bytes a connection may use, request line and headers included
@@ -30,11 +29,7 @@ struct connection {
 
 struct listener {
     struct listener *next;
-    union {
-        struct sockaddr sa;
-        struct sockaddr_in in;
-        struct sockaddr_in6 in6;
-    } address;
+    union sockaddr_any address;
     struct MHD_Daemon *daemon;
     struct http_endpoint *endpoints; // newest first
     TAILQ_HEAD(, connection) connections;

@@ -15,7 +15,7 @@ struct reply_type {
     unsigned class_;  ///< one REPLY_ bit
 };
 
-/// What kind of reply the query ended with. Any thread; static.
+/// What kind of reply the query ended with (kind.c). Any thread; static.
 const struct reply_type *reply_type_of(const struct query *q, const struct outcome *o);
 
 #define FORMAT_COMMON                                                                                                  \
