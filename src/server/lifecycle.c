@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define DRAIN_NS UINT64_C(5000000000) // the longest wait for answers in hand (CoreDNS's graceTimeout)
+#define STATUS_FORCED 2               // as CoreDNS's
 static const char default_corefile[] = ".\n{\nwhoami\nlog\n}\n";
 
 static int fatal(const char *text)
@@ -90,6 +91,17 @@ static void begin_shutdown(struct server_state *s)
         uv_timer_start(&s->timer, on_lameduck_over, delay / 1000000, 0);
 }
 
+// A signal during the shutdown. Only a person's second Ctrl-C is impatient: a kubelet or a supervisor that repeats
+// SIGTERM must not cut short the time that clients have to turn to another server.
+static void force_quit(struct server_state *s, int signum)
+{
+    if (signum != SIGINT)
+        return;
+    log_write(LOG_LEVEL_INFO, "SIGINT: Force quit");
+    s->forced = true;
+    uv_stop(&s->loop);
+}
+
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct server_state *s = handle->data;
@@ -100,6 +112,11 @@ static void on_signal(uv_signal_t *handle, int signum)
         log_write(LOG_LEVEL_WARNING,
                   "SIGUSR1: reload is not built yet in clusterdns " CDNS_VERSION "; the configuration stays as it is");
         return;
+    case SIGUSR2:
+        log_write(LOG_LEVEL_WARNING,
+                  "SIGUSR2: a running clusterdns is not replaced in place; start the new version beside "
+                  "it, then end this one with SIGTERM");
+        return;
     case SIGQUIT:
         log_write(LOG_LEVEL_INFO, "SIGQUIT: Quitting process immediately");
         atomic_store(&s->stopping, true);
@@ -109,14 +126,14 @@ static void on_signal(uv_signal_t *handle, int signum)
         break;
     }
     if (server_stopping(s)) {
-        uv_stop(&s->loop); // a second signal: at once
+        force_quit(s, signum);
         return;
     }
     log_write(LOG_LEVEL_INFO, "%s: Shutting down servers then terminating", signum == SIGINT ? "SIGINT" : "SIGTERM");
     begin_shutdown(s);
 }
 
-static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
+static const int signals[SERVER_SIGNALS] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
 static void init_main_loop(struct server_state *s)
 {
@@ -230,7 +247,7 @@ static int serve(struct server_state *s, const struct server_options *o)
             print_banner(s);
         if (start_threads(s) == 0) {
             uv_run(&s->loop, UV_RUN_DEFAULT);
-            status = 0;
+            status = s->forced ? STATUS_FORCED : 0;
         }
     }
     for (unsigned i = 0; i < s->nstarted; i++)
@@ -241,7 +258,7 @@ static int serve(struct server_state *s, const struct server_options *o)
         worker_free(&s->workers[i]);
     free(s->workers);
     generation_stop(s->generation);
-    if (o->pidfile != NULL && status == 0)
+    if (o->pidfile != NULL && status != 1)
         unlink(o->pidfile);
     return status;
 }
