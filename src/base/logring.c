@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/logring.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,24 +219,13 @@ static struct ring *new_ring(int fd)
     return r;
 }
 
-// The thread takes no signals: they are main's, and a closed pipe is an error code here.
-static int start_thread(struct ring *r)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&r->thread, NULL, run, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed != 0 ? CDNS_EIO : 0;
-}
-
 int log_start(int fd, enum log_format format)
 {
     struct ring *r = new_ring(fd);
     if (r == NULL)
         return CDNS_ENOMEM;
     pthread_mutex_lock(&lock);
-    int error = ring != NULL ? CDNS_EEXIST : start_thread(r);
+    int error = ring != NULL ? CDNS_EEXIST : thread_start(&r->thread, "log", run, r);
     if (error == 0) {
         ring = r;
         direct_fd = fd;

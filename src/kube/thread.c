@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/thread.h"
 #include "base/rcu.h"
+#include "base/thread.h"
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -49,25 +49,18 @@ static void *run_loop(void *unused)
     return NULL;
 }
 
-// Starts the thread with all signals blocked: they are the main thread's, and a broken connection raises SIGPIPE.
 static int start(void)
 {
-    sigset_t all, before;
     if (uv_loop_init(&kube.loop) != 0)
         return CDNS_EIO;
     uv_async_init(&kube.loop, &kube.wake, on_wake);
     kube.last = &kube.first;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&kube.thread, NULL, run_loop, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0) {
+    if (thread_start(&kube.thread, "kube", run_loop, NULL) != 0) {
         uv_close((uv_handle_t *)&kube.wake, NULL);
         uv_run(&kube.loop, UV_RUN_DEFAULT);
         uv_loop_close(&kube.loop);
         return CDNS_EIO;
     }
-    pthread_setname_np(kube.thread, "kube");
     kube.running = true;
     return 0;
 }

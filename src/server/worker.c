@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/rcu.h"
+#include "base/thread.h"
 #include "server/chain.h"
 #include "server/serve.h"
 #include <errno.h>
@@ -274,18 +275,19 @@ int worker_listen(struct worker *w, const struct listen_address *listen)
     return rc != 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? 0 : rc;
 }
 
-static void thread_main(void *arg)
+static void *thread_main(void *arg)
 {
     struct worker *w = arg;
     worker_set_current(w);
     rcu_thread_start();
     uv_run(&w->loop, UV_RUN_DEFAULT);
     rcu_thread_end();
+    return NULL;
 }
 
 int worker_start(struct worker *w)
 {
-    return uv_thread_create(&w->thread, thread_main, w) == 0 ? 0 : CDNS_EIO;
+    return thread_start(&w->thread, "worker", thread_main, w);
 }
 
 void worker_command(struct worker *w, enum worker_command command)
@@ -296,7 +298,7 @@ void worker_command(struct worker *w, enum worker_command command)
 
 void worker_join(struct worker *w)
 {
-    uv_thread_join(&w->thread);
+    pthread_join(w->thread, NULL);
 }
 
 void worker_free(struct worker *w)

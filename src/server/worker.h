@@ -5,6 +5,7 @@
 /// are for the worker's own thread, or for the main thread before the worker's has started.
 #include "base/heap.h"
 #include <clusterdns/error.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,7 +30,7 @@ struct worker_socket {
 struct worker {
     unsigned id;
     uv_loop_t loop;
-    uv_thread_t thread;
+    pthread_t thread;
     uv_async_t wake;         ///< main's commands
     atomic_uint command;     ///< enum worker_command
     struct heap deadlines;   ///< of parked exchanges, monotonic nanoseconds
@@ -56,7 +57,7 @@ enum worker_command {
 int worker_init(struct worker *w, unsigned id) CDNS_MUSTCHECK;
 /// Opens the sockets of an address. CDNS_EIO with errno.
 int worker_listen(struct worker *w, const struct listen_address *listen) CDNS_MUSTCHECK;
-/// Starts the thread. Main thread.
+/// Starts the thread. CDNS_EIO. Main thread.
 int worker_start(struct worker *w) CDNS_MUSTCHECK;
 /// Gives a command. Main thread; returns at once.
 void worker_command(struct worker *w, enum worker_command command);
