@@ -165,6 +165,19 @@ static void free_main_loop(struct server_state *s)
     INVARIANT(uv_loop_close(&s->loop) == 0);
 }
 
+// What an administrator can do about a port that cannot be had.
+static const char *bind_remedy(int error)
+{
+    switch (error) {
+    case EACCES:
+        return "; ports below 1024 need CAP_NET_BIND_SERVICE; -dns.port changes the port of keys without one";
+    case EADDRINUSE:
+        return "; another program has it, over UDP or TCP, on some address: `ss -lnptu` shows which";
+    default:
+        return "";
+    }
+}
+
 static int open_sockets(struct server_state *s)
 {
     for (unsigned w = 0; w < s->nworkers; w++)
@@ -172,12 +185,10 @@ static int open_sockets(struct server_state *s)
             const struct listen_address *listen = &s->generation->listens[l];
             int rc = worker_listen(&s->workers[w], listen);
             if (rc != 0) {
-                fprintf(
-                    stderr, "Listen: cannot bind port %u: %s%s\n", listen->port,
-                    rc == CDNS_EIO ? strerror(errno) : error_text(rc),
-                    errno == EACCES
-                        ? "; ports below 1024 need CAP_NET_BIND_SERVICE; -dns.port changes the port of keys without one"
-                        : "");
+                bool system = rc == CDNS_EIO;
+                int error = errno;
+                fprintf(stderr, "Listen: cannot bind port %u: %s%s\n", listen->port,
+                        system ? strerror(error) : error_text(rc), system ? bind_remedy(error) : "");
                 return rc;
             }
         }
