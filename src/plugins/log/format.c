@@ -194,6 +194,7 @@ static void put_rflags(struct line *l, const struct format_entry *e)
 {
     const struct query *q = e->q;
     const struct reply *r = &q->reply;
+    bool copied = q->opcode == OPCODE_QUERY; // only then do RD and CD come back
     if (!e->o->sent) {
         put_string(l, "-");
         return;
@@ -203,13 +204,13 @@ static void put_rflags(struct line *l, const struct format_entry *e)
         put_string(l, ",aa");
     if (r->tc || e->o->tc)
         put_string(l, ",tc");
-    if (q->rd)
+    if (q->rd && copied)
         put_string(l, ",rd");
     if (r->ra)
         put_string(l, ",ra");
     if (r->ad)
         put_string(l, ",ad");
-    if (q->cd)
+    if (q->cd && copied)
         put_string(l, ",cd");
 }
 
