@@ -101,8 +101,18 @@ static bool is_list(const json_t *value)
     return len >= 4 && strcmp(kind + len - 4, "List") == 0;
 }
 
+// kubectl writes a list's kind behind its elements: without it the end is missing, and with it who knows how many
+// objects.
+static bool is_cut_list(const json_t *value)
+{
+    return json_object_get(value, "items") != NULL && json_object_get(value, "apiVersion") != NULL &&
+           json_object_get(value, "kind") == NULL;
+}
+
 static int take_document(void *arg, json_t *value, size_t line)
 {
+    if (is_cut_list(value))
+        return broken(arg, line, "the list from here on has no kind: its end is missing");
     return is_list(value) ? 0 : take_object(arg, value, line);
 }
 
@@ -275,6 +285,13 @@ struct path_reading {
     size_t error_size;
 };
 
+// A shell empties the file of `kubectl get … > FILE` before kubectl has anything to say, if it ever has.
+static bool is_empty(int fd)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && now.st_size == 0;
+}
+
 static int read_file(void *arg, const char *path, const struct stat *st)
 {
     (void)st;
@@ -290,7 +307,8 @@ static int read_file(void *arg, const char *path, const struct stat *st)
     }
     struct reading r = {
         .name = path, .callback = p->callback, .arg = p->arg, .error = p->error, .error_size = p->error_size};
-    int result = read_stream(&r, in);
+    int result = is_empty(fd) ? broken(&r, 1, "the file is empty; a list without items says that there are no objects")
+                              : read_stream(&r, in);
     fclose(in);
     return result;
 }

@@ -13,9 +13,10 @@
 /// metadata.namespace has "default", as with kubectl.
 typedef int (*manifest_cb)(void *arg, const struct kube_object *object);
 /// Reads `path` (file or directory). Objects that cannot be decoded are logged with file and line (the first
-/// MANIFEST_MAX_REPORTS of a file) and passed over; a file that is no YAML is CDNS_ECONFIG with "FILE:LINE: …" in
-/// `error`. Bounds: 64 levels, aliases expanded to at most YAML_MAX_NODES nodes an object. `callback` NULL: the
-/// text is checked only, nothing is logged.
+/// MANIFEST_MAX_REPORTS of a file) and passed over; a file that is no YAML, an empty one, and a list whose end is
+/// missing (it has no kind, which kubectl writes last) are CDNS_ECONFIG with "FILE:LINE: …" in `error`. Bounds: 64
+/// levels, aliases expanded to at most YAML_MAX_NODES nodes an object. `callback` NULL: the text is checked only,
+/// nothing is logged.
 int manifests_read(const char *path, manifest_cb callback, void *arg, char *error, size_t error_size) CDNS_MUSTCHECK;
 /// The same from memory, named `name` in messages.
 int manifests_read_text(const char *name, const char *text, size_t len, manifest_cb callback, void *arg, char *error,

@@ -261,6 +261,8 @@ static int mapping(struct tree *t, unsigned depth, json_t *object)
         if (r == 0 && are_items(t, &event, depth, key)) {
             yaml_event_delete(&event);
             r = take_items(t, object);
+            if (r == 0 && json_object_set_new(object, key, json_array()) != 0)
+                r = fail(t, CDNS_ENOMEM, t->parser.mark.line + 1, "out of memory");
         } else if (r == 0) {
             r = mapping_value(t, &event, depth + 1, object, key, is_merge);
         }
