@@ -5,12 +5,16 @@
 #include "base/rcu.h"
 #include "kube/index.h"
 #include "kube/store.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+static bool equal; // all addresses of a prefix are one
+
 static struct kube_address address(unsigned prefix, unsigned n)
 {
+    n = equal ? 0 : n;
     return (struct kube_address){
         .len = 4, .bytes = {(uint8_t)(prefix + (n >> 24)), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n}};
 }
@@ -87,6 +91,54 @@ static void report(struct store *s, const char *what, uint64_t since)
            (double)status_kib("VmRSS") * 1024 / 1e6, (double)status_kib("VmHWM") * 1024 / 1e6);
 }
 
+// How long look-ups of other addresses take beside very many equal ones, and of these themselves.
+static void look_up(const struct store *s)
+{
+    uint64_t slowest = 0, cursor = 0, t;
+    struct index_reverse r;
+    size_t shown = 0;
+    struct kube_address a = address(10, 0), other = a;
+    rcu_section_begin();
+    t = clock_monotonic_ns();
+    while (index_by_endpoint_ip(s, &a, &cursor, &r))
+        shown++;
+    uint64_t all = clock_monotonic_ns() - t;
+    for (unsigned i = 1; i < 2000; i++) {
+        other.bytes[2] = (uint8_t)(i >> 8);
+        other.bytes[3] = (uint8_t)i;
+        cursor = 0;
+        t = clock_monotonic_ns();
+        if (index_by_endpoint_ip(s, &other, &cursor, &r) || index_by_cluster_ip(s, &other) != NULL)
+            abort();
+        t = clock_monotonic_ns() - t;
+        slowest = t > slowest ? t : slowest;
+    }
+    rcu_section_end();
+    printf("%-22s %zu of the address in %.0f us; others in at most %.1f us\n", "look-ups", shown, (double)all / 1e3,
+           (double)slowest / 1e3);
+}
+
+// Every service has the same cluster address, every endpoint is the same pod.
+static void equal_addresses(unsigned services, unsigned *batch)
+{
+    struct store *s = store_new(&(struct store_options){.endpoints = true});
+    uint64_t t = clock_monotonic_ns();
+    equal = true;
+    fill_services(s, services, batch);
+    report(s, "equal cluster IPs", t);
+    t = clock_monotonic_ns();
+    fill_slices(s, services, 1, 0, batch);
+    report(s, "equal endpoints", t);
+    look_up(s);
+    t = clock_monotonic_ns();
+    store_relist_begin(s, KUBE_ENDPOINTSLICE);
+    store_relist_end(s, KUBE_ENDPOINTSLICE);
+    store_relist_begin(s, KUBE_SERVICE);
+    store_relist_end(s, KUBE_SERVICE);
+    report(s, "empty lists", t);
+    store_free(s);
+}
+
 int main(int argc, char **argv)
 {
     unsigned services = argc > 1 ? (unsigned)atoi(argv[1]) : 100000, batch = 0;
@@ -116,6 +168,7 @@ int main(int argc, char **argv)
     }
     report(s, "empty lists", t);
     store_free(s);
+    equal_addresses(services, &batch);
     rcu_thread_end();
     return 0;
 }

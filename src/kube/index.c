@@ -219,31 +219,59 @@ const struct index_service *index_by_cluster_ip(const struct store *s, const str
     return NULL;
 }
 
-// A cursor's number: the array, so that a walk stays in it when the table grows meanwhile, and the slots looked at.
-#define STEP_BITS 20
-_Static_assert(STEP_BITS == 20, "an array's address has 48 bits, the lowest four of them zero");
+// A cursor's number: the array or chain that the walk is in, so that it stays there when that is replaced meanwhile;
+// which of the two; and slots looked at in the array, or places left in the chain.
+#define STEP_BITS 19
+#define IN_CHAIN (UINT64_C(1) << STEP_BITS)
+_Static_assert(STEP_BITS + 1 == 20, "an address has 48 bits, the lowest four of them zero");
+_Static_assert(INDEX_REVERSE_MAX < IN_CHAIN, "places fit");
+
+// The places in which the first INDEX_REVERSE_MAX words are.
+static uint32_t places_shown(const struct table_chain *c)
+{
+    uint32_t i = RCU_READ(c->first), count = RCU_READ(c->count);
+    for (uint32_t words = 0; i < count && i < IN_CHAIN - 1 && words < INDEX_REVERSE_MAX; i++)
+        words += RCU_READ(c->words[i]) != TABLE_REMOVED;
+    return i < IN_CHAIN ? i : IN_CHAIN - 1;
+}
+
+static uint64_t next_endpoint(const struct store *s, uint64_t hash, uint64_t *cursor)
+{
+    uint32_t left = (uint32_t)(*cursor & (IN_CHAIN - 1));
+    void *block = (void *)(uintptr_t)(*cursor >> (STEP_BITS + 1) << 4);
+    if ((*cursor & IN_CHAIN) == 0) {
+        struct table_cursor at = table_find(&s->endpoints, hash);
+        if (left > 0) {
+            at.array = block;
+            at.slot = (table_slot(at.array, hash) + left - 1) % at.array->cap;
+            at.left = at.array->cap - left;
+        }
+        uint64_t word = table_next(&at);
+        size_t steps = at.array->cap - at.left;
+        if (at.chain == NULL) {
+            *cursor = (uint64_t)(uintptr_t)at.array >> 4 << (STEP_BITS + 1) | steps;
+            return steps < IN_CHAIN ? word : TABLE_EMPTY;
+        }
+        block = at.chain;
+        left = places_shown(at.chain);
+    }
+    uint64_t word = table_chain_before(block, &left);
+    *cursor = (uint64_t)(uintptr_t)block >> 4 << (STEP_BITS + 1) | IN_CHAIN | left;
+    return word;
+}
 
 bool index_by_endpoint_ip(const struct store *s, const struct kube_address *a, uint64_t *cursor,
                           struct index_reverse *out)
 {
     uint64_t hash = hash_address(a->bytes, a->len);
-    struct table_cursor at = table_find(&s->endpoints, hash);
-    uint64_t steps = *cursor & ((1u << STEP_BITS) - 1);
-    if (steps > 0) {
-        at.array = (struct table_array *)(uintptr_t)(*cursor >> STEP_BITS << 4);
-        at.slot = (table_slot(at.array, hash) + steps - 1) % at.array->cap;
-        at.left = at.array->cap - (size_t)steps;
-    }
-    for (uint64_t word; (word = table_next(&at)) != TABLE_EMPTY;) {
+    for (uint64_t word; (word = next_endpoint(s, hash, cursor)) != TABLE_EMPTY;) {
         if (word_low(word) != (hash & 15))
             continue;
         const struct slice *slice = word_pointer(word);
         size_t len;
         const uint8_t *address = slice_address(slice, word_high(word), &len);
-        steps = at.array->cap - at.left;
-        if (len != a->len || memcmp(address, a->bytes, len) != 0 || steps >> STEP_BITS != 0)
+        if (len != a->len || memcmp(address, a->bytes, len) != 0)
             continue;
-        *cursor = (uint64_t)(uintptr_t)at.array >> 4 << STEP_BITS | steps;
         out->namespace_label = slice->service->ns->label;
         out->service_label = slice->service->label;
         read_endpoint(slice, word_high(word), &out->endpoint);

@@ -68,6 +68,8 @@ struct index_reverse {
     const uint8_t *namespace_label, *service_label; ///< also for slices without a Service object
     struct index_endpoint endpoint;
 };
+/// More pairs of one address than this may go unseen.
+#define INDEX_REVERSE_MAX 4096
 /// Walks the (service, endpoint) pairs of an address: `*cursor` starts at 0; false at the end.
 bool index_by_endpoint_ip(const struct store *s, const struct kube_address *a, uint64_t *cursor,
                           struct index_reverse *out);

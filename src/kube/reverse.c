@@ -8,6 +8,7 @@ static uint64_t hash_endpoint(const struct slice *s, size_t i)
     return hash_address(address, len);
 }
 
+// A slice has 65,535 endpoints at most: the last one's number is not TABLE_CHAINED.
 static uint64_t endpoint_word(const struct slice *s, size_t i, uint64_t hash)
 {
     return word_make(s, (uint16_t)i, (unsigned)hash & 15u);
@@ -25,54 +26,71 @@ static bool same_address(const struct slice *a, size_t i, const struct slice *b,
     return len == len2 && memcmp(p, q, len) == 0;
 }
 
-// Finds an entry of slice `of` with the address of endpoint `i` of `like`, but none that `skip` has a bit for.
-static bool find_entry(struct store *s, const struct slice *of, const struct slice *like, size_t i, uint64_t hash,
-                       const uint8_t *skip, struct table_cursor *at, size_t *entry)
+static size_t endpoints_of(const struct slice *s)
 {
-    *at = table_find(&s->endpoints, hash);
-    for (uint64_t word; (word = table_next(at)) != TABLE_EMPTY;) {
-        *entry = word_high(word);
-        if (word_pointer(word) == of && same_address(of, *entry, like, i) &&
-            (skip == NULL || (skip[*entry / 8] >> *entry % 8 & 1) == 0))
-            return true;
+    return s == NULL ? 0 : (size_t)s->n4 + s->n6;
+}
+
+#define BUCKETS 4096 // a power of two
+
+// Which endpoint of `old` each of `new`'s takes the place of: one of the same address, each once. Number + 1, 0: none.
+static void match(const struct slice *old, const struct slice *new_, uint16_t *partner)
+{
+    uint16_t heads[BUCKETS], next[UINT16_MAX];
+    size_t n = endpoints_of(new_), nold = endpoints_of(old), mask = 15;
+    memset(partner, 0, n * sizeof *partner);
+    if (n == 0)
+        return;
+    while (mask < nold && mask < BUCKETS - 1)
+        mask = 2 * mask + 1;
+    memset(heads, 0, (mask + 1) * sizeof heads[0]);
+    for (size_t i = nold; i-- > 0;) {
+        uint16_t *head = &heads[hash_endpoint(old, i) & mask];
+        next[i] = *head;
+        *head = (uint16_t)(i + 1);
     }
-    return false;
+    for (size_t i = 0; nold > 0 && i < n; i++) {
+        uint16_t *p = &heads[hash_endpoint(new_, i) & mask];
+        while (*p != 0 && !same_address(old, *p - 1u, new_, i))
+            p = &next[*p - 1];
+        partner[i] = *p;
+        if (*p != 0)
+            *p = next[*p - 1];
+    }
 }
 
 void reverse_remove(struct store *s, const struct slice *old, const struct slice *new_)
 {
-    uint8_t kept[(UINT16_MAX + 1) / 8];
-    size_t n = (size_t)old->n4 + old->n6, entry;
+    uint16_t partner[UINT16_MAX];
+    uint8_t kept[UINT16_MAX / 8 + 1];
+    size_t n = endpoints_of(old);
     struct table_cursor at;
     memset(kept, 0, n / 8 + 1);
-    for (size_t i = 0; new_ != NULL && i < (size_t)new_->n4 + new_->n6; i++)
-        if (find_entry(s, old, new_, i, hash_endpoint(new_, i), kept, &at, &entry))
-            kept[entry / 8] |= (uint8_t)(1u << entry % 8);
-    for (size_t i = 0; i < n; i++)
-        if ((kept[i / 8] >> i % 8 & 1) == 0 && find_entry(s, old, old, i, hash_endpoint(old, i), kept, &at, &entry))
+    match(old, new_, partner);
+    for (size_t i = 0; i < endpoints_of(new_); i++)
+        if (partner[i] != 0)
+            kept[(partner[i] - 1) / 8] |= (uint8_t)(1u << (partner[i] - 1) % 8);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t hash = hash_endpoint(old, i);
+        if ((kept[i / 8] >> i % 8 & 1) == 0 &&
+            EXPECT(table_find_word(&s->endpoints, hash, endpoint_word(old, i, hash), &at)))
             table_erase(&s->endpoints, &at);
+    }
 }
 
 void reverse_put(struct store *s, const struct slice *old, const struct slice *new_)
 {
-    for (size_t i = 0; i < (size_t)new_->n4 + new_->n6; i++) {
-        uint64_t hash = hash_endpoint(new_, i);
+    uint16_t partner[UINT16_MAX];
+    match(old, new_, partner);
+    for (size_t i = 0; i < endpoints_of(new_); i++) {
+        uint64_t hash = hash_endpoint(new_, i), word = endpoint_word(new_, i, hash);
         struct table_cursor at;
-        size_t entry;
-        if (old != NULL && find_entry(s, old, new_, i, hash, NULL, &at, &entry))
-            table_replace(&at, endpoint_word(new_, i, hash));
+        size_t was = partner[i] - 1u;
+        if (partner[i] != 0 && EXPECT(table_find_word(&s->endpoints, hash, endpoint_word(old, was, hash), &at)))
+            table_replace(&at, word);
         else
-            table_insert(&s->endpoints, hash, endpoint_word(new_, i, hash));
+            table_insert(&s->endpoints, hash, word);
     }
-}
-
-static bool find_word(const struct table *t, uint64_t hash, uint64_t word, struct table_cursor *at)
-{
-    *at = table_find(t, hash);
-    for (uint64_t w; (w = table_next(at)) != TABLE_EMPTY;)
-        if (w == word)
-            return true;
-    return false;
 }
 
 // Words of cluster and pod addresses say with their high bits where in the object's list the address stands.
@@ -94,7 +112,7 @@ void reverse_remove_cluster_ips(struct store *s, const struct index_service *old
         uint64_t hash = hash_address(p + 1, p[0]);
         struct table_cursor at;
         if ((new_ == NULL || view_find_ip(new_, p) == NULL) &&
-            find_word(&s->cluster_ips, hash, list_word(old, list, p, hash), &at))
+            table_find_word(&s->cluster_ips, hash, list_word(old, list, p, hash), &at))
             table_erase(&s->cluster_ips, &at);
     }
 }
@@ -106,7 +124,7 @@ void reverse_put_cluster_ips(struct store *s, const struct index_service *old, c
         uint64_t hash = hash_address(p + 1, p[0]), word = list_word(new_, list, p, hash);
         struct table_cursor at;
         const uint8_t *had = old == NULL ? NULL : view_find_ip(old, p);
-        if (had != NULL && find_word(&s->cluster_ips, hash, list_word(old, view_ips(old), had, hash), &at))
+        if (had != NULL && table_find_word(&s->cluster_ips, hash, list_word(old, view_ips(old), had, hash), &at))
             table_replace(&at, word);
         else
             table_insert(&s->cluster_ips, hash, word);
@@ -132,7 +150,7 @@ void reverse_remove_pod(struct store *s, const struct pod *pod)
     for (const uint8_t *p = pod->ips; p < pod->ips + pod->len; p += 1 + p[0]) {
         uint64_t hash = hash_pod_ip(pod->ns->label, p);
         struct table_cursor at;
-        if (find_word(&s->pod_ips, hash, list_word(pod, pod->ips, p, hash), &at))
+        if (table_find_word(&s->pod_ips, hash, list_word(pod, pod->ips, p, hash), &at))
             table_erase(&s->pod_ips, &at);
     }
 }

@@ -368,9 +368,11 @@ struct store *store_new(const struct store_options *options)
     if (s == NULL)
         return NULL;
     s->options = *options;
-    if (table_init(&s->names, hash_name) != 0 || table_init(&s->endpoints, reverse_hash_endpoint) != 0 ||
-        table_init(&s->cluster_ips, reverse_hash_cluster_ip) != 0 || table_init(&s->pod_ips, reverse_hash_pod) != 0 ||
-        table_init(&s->slices, hash_slice) != 0 || table_init(&s->pods, hash_pod) != 0) {
+    if (table_init(&s->names, TABLE_MAP, hash_name) != 0 ||
+        table_init(&s->endpoints, TABLE_MULTI, reverse_hash_endpoint) != 0 ||
+        table_init(&s->cluster_ips, TABLE_MULTI, reverse_hash_cluster_ip) != 0 ||
+        table_init(&s->pod_ips, TABLE_MULTI, reverse_hash_pod) != 0 ||
+        table_init(&s->slices, TABLE_MAP, hash_slice) != 0 || table_init(&s->pods, TABLE_MAP, hash_pod) != 0) {
         store_free(s);
         return NULL;
     }

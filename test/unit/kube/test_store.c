@@ -241,6 +241,156 @@ static void names_in_any_case(void **state)
     store_free(s);
 }
 
+// --- very many objects with one address
+
+#define CROWD 6000
+
+static const struct kube_address crowd_ip = {.len = 4, .bytes = {10, 9, 8, 7}};
+
+static void crowd_upsert(struct store *s, enum kube_kind kind, unsigned i, const char *hostname)
+{
+    struct kube_endpoint e = {.address = crowd_ip, .canonical = true, .ready = true, .pod_name = ""};
+    char name[32];
+    snprintf(name, sizeof name, "n-%u", i);
+    e.hostname = hostname;
+    struct kube_object o = object(kind, name);
+    if (kind == KUBE_SERVICE)
+        o.service = (struct kube_service){.cluster_ips = &crowd_ip, .ncluster_ips = 1};
+    else if (kind == KUBE_ENDPOINTSLICE)
+        o.slice = (struct kube_slice){.service = name, .endpoints = &e, .nendpoints = 1};
+    else
+        o.pod = (struct kube_pod){.ips = &crowd_ip, .nips = 1};
+    assert_int_equal(store_upsert(s, &o), 0);
+}
+
+static void crowd_delete(struct store *s, enum kube_kind kind, unsigned i)
+{
+    char name[32];
+    snprintf(name, sizeof name, "n-%u", i);
+    struct kube_object o = object(kind, name);
+    store_delete(s, &o);
+}
+
+// How many endpoints of the address a walk gives; each once, of a service that `present` tells of.
+static size_t crowd_count(const struct store *s, const bool *present)
+{
+    static bool seen[CROWD];
+    uint64_t cursor = 0;
+    struct index_reverse r;
+    size_t n = 0;
+    memset(seen, 0, sizeof seen);
+    while (index_by_endpoint_ip(s, &crowd_ip, &cursor, &r)) {
+        char name[64] = "";
+        memcpy(name, r.service_label + 1, r.service_label[0]);
+        unsigned long i = strtoul(name + 2, NULL, 10);
+        assert_true(i < CROWD && present[i] && !seen[i]);
+        seen[i] = true;
+        n++;
+    }
+    return n;
+}
+
+static void one_address_of_thousands(void **state)
+{
+    (void)state;
+    static bool present[CROWD];
+    struct store *s = new_store();
+    struct store_stats st;
+    unsigned seed = 3, n = 0;
+    for (unsigned round = 0; round < 30000; round++) {
+        seed = seed * 1664525u + 1013904223u;
+        unsigned i = (seed >> 8) % CROWD, what = seed >> 28;
+        if (what < (round < 15000 ? 3u : 10u)) {
+            crowd_delete(s, KUBE_ENDPOINTSLICE, i);
+            crowd_delete(s, KUBE_POD, i);
+            n -= present[i];
+            present[i] = false;
+        } else {
+            crowd_upsert(s, KUBE_ENDPOINTSLICE, i, what % 2 == 0 ? "a" : "b");
+            crowd_upsert(s, KUBE_POD, i, NULL);
+            n += !present[i];
+            present[i] = true;
+        }
+        if (round % 500 == 0) {
+            assert_int_equal(crowd_count(s, present), n < INDEX_REVERSE_MAX ? n : INDEX_REVERSE_MAX);
+            assert_int_equal(index_pod(s, default_label, &crowd_ip), n > 0);
+            store_commit(s);
+        }
+    }
+    store_relist_begin(s, KUBE_ENDPOINTSLICE); // one of seven stays
+    for (unsigned i = n = 0; i < CROWD; i++) {
+        present[i] = present[i] && i % 7 == 0;
+        n += present[i];
+        if (present[i])
+            crowd_upsert(s, KUBE_ENDPOINTSLICE, i, "c");
+    }
+    store_relist_end(s, KUBE_ENDPOINTSLICE);
+    assert_int_equal(crowd_count(s, present), n);
+    store_relist_begin(s, KUBE_ENDPOINTSLICE);
+    store_relist_end(s, KUBE_ENDPOINTSLICE);
+    store_relist_begin(s, KUBE_POD);
+    store_relist_end(s, KUBE_POD);
+    store_commit(s);
+    assert_int_equal(crowd_count(s, present), 0);
+    assert_false(index_pod(s, default_label, &crowd_ip));
+    store_stats(s, &st);
+    assert_true(st.bytes < 40000); // the retired list in the store itself, mostly
+    store_free(s);
+}
+
+static void the_oldest_claim_of_a_cluster_ip_answers(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    unsigned last = 0;
+    for (unsigned i = 0; i < CROWD; i++) {
+        crowd_upsert(s, KUBE_SERVICE, i, NULL);
+        crowd_upsert(s, KUBE_ENDPOINTSLICE, i * 31 % (i + 1), "a"); // its view changes
+        const struct index_service *v = index_by_cluster_ip(s, &crowd_ip);
+        assert_memory_equal(index_service_name(v), "\3n-0", 4);
+    }
+    for (unsigned i = CROWD - 1; i > 2; i -= 3) // some of those behind go
+        crowd_delete(s, KUBE_SERVICE, i);
+    for (unsigned i = 0; i < CROWD; i++) {
+        const struct index_service *v = index_by_cluster_ip(s, &crowd_ip);
+        if (v == NULL)
+            break;
+        char name[64] = "";
+        memcpy(name, index_service_name(v) + 1, index_service_name(v)[0]);
+        unsigned first = (unsigned)strtoul(name + 2, NULL, 10);
+        assert_true(first == 0 || first > last);
+        last = first;
+        crowd_delete(s, KUBE_SERVICE, first);
+    }
+    assert_int_equal(last, CROWD - 2);
+    assert_null(index_by_cluster_ip(s, &crowd_ip));
+    store_free(s);
+}
+
+// Hand-written slices may name an address many times.
+static void one_address_throughout_a_slice(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    struct kube_object o;
+    struct kube_endpoint *e = make_slice(&o, 65535);
+    struct index_reverse r;
+    for (size_t n = 65535; n > 0; n = n * 2 / 3) {
+        for (size_t i = 0; i < n; i++) {
+            e[i].address = i % 16 == 0 ? (struct kube_address){.len = 4, .bytes = {1}} : crowd_ip;
+            e[i].hostname = "";
+        }
+        o.slice.nendpoints = n;
+        assert_int_equal(store_upsert(s, &o), 0);
+        size_t found = 0, want = n - (n + 15) / 16;
+        for (uint64_t cursor = 0; index_by_endpoint_ip(s, &crowd_ip, &cursor, &r);)
+            found++;
+        assert_int_equal(found, want < INDEX_REVERSE_MAX ? want : INDEX_REVERSE_MAX);
+    }
+    store_free(s);
+    free(e);
+}
+
 int main(void)
 {
     rcu_thread_start();
@@ -252,6 +402,9 @@ int main(void)
         cmocka_unit_test(pods_that_end),
         cmocka_unit_test(kinds_that_are_not_kept),
         cmocka_unit_test(names_in_any_case),
+        cmocka_unit_test(one_address_of_thousands),
+        cmocka_unit_test(the_oldest_claim_of_a_cluster_ip_answers),
+        cmocka_unit_test(one_address_throughout_a_slice),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();

@@ -36,6 +36,7 @@ static struct model_object model_namespaces[NAMESPACES], model_services[NAMESPAC
 static struct kube_address addresses[ADDRESSES];
 static struct store *store;
 static bool pod_names;
+static unsigned naddresses; // in use
 
 static unsigned seed;
 static unsigned dice(unsigned n)
@@ -87,7 +88,7 @@ static void random_service(struct model_object *m)
     random_ports(m, &s->ports, &s->nports);
     if (s->type == KUBE_CLUSTERIP)
         for (s->ncluster_ips = 0; s->ncluster_ips < dice(4); s->ncluster_ips++)
-            m->ips[s->ncluster_ips] = addresses[dice(ADDRESSES)];
+            m->ips[s->ncluster_ips] = addresses[dice(naddresses)];
     if (s->type == KUBE_EXTERNALNAME)
         s->external_name = targets[dice(3)];
 }
@@ -100,7 +101,7 @@ static void random_slice(struct model_object *m)
     s->nendpoints = dice(4) == 0 ? dice(ENDPOINTS) : dice(4);
     for (size_t i = 0; i < s->nendpoints; i++)
         m->endpoints[i] = (struct kube_endpoint){
-            .address = addresses[dice(ADDRESSES)],
+            .address = addresses[dice(naddresses)],
             .canonical = dice(2) == 0,
             .ready = dice(4) > 0,
             .hostname = hostnames[dice(5)],
@@ -113,7 +114,7 @@ static void random_pod(struct model_object *m)
     struct kube_pod *p = &m->o.pod;
     *p = (struct kube_pod){.ips = m->ips, .nips = dice(3), .terminated = dice(6) == 0};
     for (size_t i = 0; i < p->nips; i++)
-        m->ips[i] = addresses[dice(ADDRESSES)];
+        m->ips[i] = addresses[dice(naddresses)];
 }
 
 static void upsert(struct model_object *m)
@@ -411,18 +412,29 @@ static void run(unsigned from, unsigned events)
 static void random_events(void **state)
 {
     (void)state;
-    for (int i = 0; i < ADDRESSES; i++) {
-        addresses[i].len = i % 2 == 0 ? 4 : 16;
-        memset(addresses[i].bytes, i + 1, addresses[i].len);
-    }
+    naddresses = ADDRESSES;
     for (unsigned i = 1; i <= 12; i++)
         run(i, 1500);
+}
+
+static void random_events_of_few_addresses(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i <= 6; i++) {
+        naddresses = 1 + i % 2;
+        run(100 + i, 1000);
+    }
 }
 
 int main(void)
 {
     rcu_thread_start();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_events)};
+    for (int i = 0; i < ADDRESSES; i++) {
+        addresses[i].len = i % 2 == 0 ? 4 : 16;
+        memset(addresses[i].bytes, i + 1, addresses[i].len);
+    }
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_events),
+                                       cmocka_unit_test(random_events_of_few_addresses)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
     return failed;

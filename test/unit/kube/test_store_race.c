@@ -202,10 +202,106 @@ static void readers_during_churn(void **state)
         assert_true(atomic_load(&seen[i]) > 0); // readers did run beside the writer
 }
 
+// --- one address of very many objects: what stays is never missed while others come and go beside it
+
+#define CROWD 1000
+#define STAYING 20
+
+static const struct kube_address crowd_ip = {.len = 4, .bytes = {10, 9, 8, 7}};
+
+static void *crowd_reader(void *arg)
+{
+    (void)arg;
+    rcu_thread_start();
+    while (!atomic_load(&stop)) {
+        bool found[STAYING] = {0};
+        uint64_t cursor = 0;
+        struct index_reverse r;
+        rcu_section_begin();
+        while (index_by_endpoint_ip(store, &crowd_ip, &cursor, &r)) {
+            char name[64] = "";
+            memcpy(name, r.service_label + 1, r.service_label[0]);
+            expect(strncmp(name, "service-", 8) == 0, "no service's name");
+            unsigned long i = strtoul(name + 8, NULL, 10);
+            expect(i < CROWD, "a service that never was");
+            if (i < STAYING)
+                found[i] = true;
+            atomic_fetch_add(&seen[2], 1);
+        }
+        const struct index_service *v = index_by_cluster_ip(store, &crowd_ip);
+        expect(v != NULL && memcmp(index_service_name(v), "\11service-0", 10) == 0, "not the oldest claim");
+        rcu_section_end();
+        for (int i = 0; i < STAYING; i++)
+            expect(found[i], "one endpoint less");
+    }
+    rcu_thread_end();
+    return NULL;
+}
+
+static void crowd_upsert(unsigned i, const char *hostname)
+{
+    char name[32];
+    struct kube_endpoint e = {crowd_ip, true, true, hostname, ""};
+    snprintf(name, sizeof name, "service-%u", i);
+    struct kube_object o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = "default", .name = name};
+    o.slice = (struct kube_slice){.service = name, .endpoints = &e, .nendpoints = 1};
+    assert_int_equal(store_upsert(store, &o), 0);
+    o = (struct kube_object){.kind = KUBE_SERVICE, .namespace_ = "default", .name = name};
+    o.service = (struct kube_service){.cluster_ips = &crowd_ip, .ncluster_ips = 1};
+    assert_int_equal(store_upsert(store, &o), 0);
+}
+
+static void crowd_delete(unsigned i)
+{
+    char name[32];
+    snprintf(name, sizeof name, "service-%u", i);
+    store_delete(store, &(struct kube_object){.kind = KUBE_SERVICE, .namespace_ = "default", .name = name});
+    store_delete(store, &(struct kube_object){.kind = KUBE_ENDPOINTSLICE, .namespace_ = "default", .name = name});
+}
+
+// The crowd comes, changes and goes in random order; then what stays is changed again.
+static void crowd_churn(unsigned seed)
+{
+    for (unsigned i = 0; i < 8 * CROWD; i++) {
+        unsigned who = next(&seed) % CROWD, what = next(&seed) % 4;
+        if (who < STAYING || what > (i < 4 * CROWD ? 0u : 2u))
+            crowd_upsert(who, what % 2 == 0 ? "a" : "b");
+        else
+            crowd_delete(who);
+        if (i % 100 == 0)
+            store_commit(store);
+    }
+    for (unsigned i = STAYING; i < CROWD; i++)
+        crowd_delete(i);
+    store_commit(store);
+}
+
+static void readers_of_one_address(void **state)
+{
+    (void)state;
+    atomic_store(&seen[2], 0);
+    for (unsigned round = 0; round < 5; round++) {
+        pthread_t threads[READERS];
+        store = store_new(&(struct store_options){.endpoints = true});
+        for (unsigned i = 0; i < STAYING; i++)
+            crowd_upsert(i, "");
+        atomic_store(&stop, false);
+        for (unsigned i = 0; i < READERS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, crowd_reader, NULL), 0);
+        crowd_churn(round);
+        atomic_store(&stop, true);
+        for (unsigned i = 0; i < READERS; i++)
+            pthread_join(threads[i], NULL);
+        store_free(store);
+    }
+    assert_true(atomic_load(&seen[2]) > 0);
+}
+
 int main(void)
 {
     rcu_thread_start();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(readers_during_churn)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(readers_during_churn),
+                                       cmocka_unit_test(readers_of_one_address)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
     return failed;
