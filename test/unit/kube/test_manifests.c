@@ -197,7 +197,7 @@ static void messages(void **unused)
         {"a.json", "{}\n{\"a\":\n]}", "a.json:3: "},
         {"a.yaml", "a: \xff\n", "a.yaml:1: "},
         {"a.yaml", "---\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n",
-         "a.yaml:1: the list"},
+         "a.yaml:2: the list"},
         {"a.yaml", "apiVersion: v1\nitems:\n", "a.yaml:1: the list"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
