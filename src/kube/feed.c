@@ -125,14 +125,15 @@ static bool is_time(struct feed *f, int key)
     return true;
 }
 
-void feed_log(struct feed *f, int key, enum log_level level, const char *fmt, ...)
+bool feed_log(struct feed *f, int key, enum log_level level, const char *fmt, ...)
 {
     char text[1024];
     if (!is_time(f, key))
-        return;
+        return false;
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     log_plugin(level, "kubernetes", "%s", text);
+    return true;
 }

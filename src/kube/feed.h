@@ -54,5 +54,6 @@ void feed_commit(struct feed *f);
 
 /// A kind's trouble (not "") or, with "", its end.
 void feed_trouble(struct feed *f, enum kube_kind kind, const char *text);
-/// Logs a line unless one of the same key was logged less than FEED_QUIET_NS ago. Equal keys, equal trouble.
-void feed_log(struct feed *f, int key, enum log_level level, const char *fmt, ...) CDNS_PRINTF(4, 5);
+/// Logs a line unless one of the same key was logged less than FEED_QUIET_NS ago, and says whether it did. Equal keys,
+/// equal trouble.
+bool feed_log(struct feed *f, int key, enum log_level level, const char *fmt, ...) CDNS_PRINTF(4, 5);

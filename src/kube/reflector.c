@@ -48,6 +48,7 @@ struct reflector {
     unsigned failures;              // in a row
     bool unheard;                   // nobody answered the latest request
     bool troubled;                  // a trouble was reported and is not over
+    bool told;                      // and the log has a line about it
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -80,12 +81,14 @@ static void apply(struct reflector *r, const json_t *object, bool deleted, bool 
         feed_upsert(r->feed, &decoded, initial);
 }
 
-// The trouble that was reported last, if any, is over.
+// The trouble that was reported last, if any, is over. No line about a trouble is left without one about its end.
 static void recovered(struct reflector *r)
 {
-    if (r->troubled)
+    if (r->told)
+        log_plugin(LOG_LEVEL_INFO, "kubernetes", "%s: the API server answers again", r->resource->plural);
+    else if (r->troubled)
         feed_log(r->feed, KEY(r, 4), LOG_LEVEL_INFO, "%s: the API server answers again", r->resource->plural);
-    r->troubled = false;
+    r->troubled = r->told = false;
     feed_trouble(r->feed, r->kind, "");
 }
 
@@ -276,7 +279,7 @@ static void report(struct reflector *r, const struct ending *e, const struct cli
     }
     r->troubled = true;
     feed_trouble(r->feed, r->kind, text);
-    feed_log(r->feed, key, LOG_LEVEL_ERROR, "Failed to watch: %s", text);
+    r->told |= feed_log(r->feed, key, LOG_LEVEL_ERROR, "Failed to watch: %s", text);
 }
 
 // Goes on after a request that is over.

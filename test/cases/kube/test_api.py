@@ -326,6 +326,20 @@ def test_busy(setup):
     setup.wait_log("services: HTTP status 429: ")
 
 
+def test_recovery_is_logged(setup):
+    """However soon one trouble follows another: the log's last word about a resource is how it is now."""
+    api, server = setup.start()
+    for code in (500, 502):
+        api.wait_streams("services")
+        api.script("services", "watch", Status(code))
+        api.cut("services")
+        setup.wait_log(f"services: HTTP status {code}: ")
+        api.put("services", service("new", f"10.96.7.{code - 400}"))
+        setup.wait_addresses("new.shop", [f"10.96.7.{code - 400}"], RETRY)
+        last = lambda: [line for line in server.process.log().splitlines() if " services: " in line][-1]
+        wait_for(lambda: last().endswith("services: the API server answers again"), SOON, "the recovery in the log")
+
+
 # ---- who are you ----
 
 
