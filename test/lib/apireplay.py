@@ -242,7 +242,7 @@ class _Request(BaseHTTPRequestHandler):
     def usual(self):
         if self.resource is None:
             Status(404).answer(self)
-        elif self.api.token and self.headers.get("Authorization") != f"Bearer {self.api.token}":
+        elif self.headers.get("Authorization") != (f"Bearer {self.api.token}" if self.api.token else None):
             Recorded("services.unauthorized").answer(self)
         elif self.kind == "list":
             self.usual_list()
@@ -385,10 +385,11 @@ class _Listener(socketserver.ThreadingTCPServer):
 
 
 class ApiReplay:
-    """The server. `tls=False`: plain HTTP; `token`: asked for if not None; `watchlist=False`: WatchList is refused."""
+    """The server. `tls=False`: plain HTTP, over which no token must come; `token`: asked for, None: must not come;
+    `watchlist=False`: WatchList is refused."""
 
     def __init__(self, tls=True, token="replay-token", watchlist=True):
-        self.token, self.watchlist = token, watchlist
+        self.token, self.watchlist = token if tls else None, watchlist
         self.lock = threading.RLock()
         self.arrival = threading.Condition(self.lock)
         self.resources = {name: _Resource(name) for name in KINDS}
@@ -437,7 +438,7 @@ class ApiReplay:
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "replay", "cluster": cluster}],
-            "users": [{"name": "replay", "user": {"token": self.token or "none", **changes}}],
+            "users": [{"name": "replay", "user": {"token": self.token or "replay-token", **changes}}],
             "contexts": [{"name": "replay", "context": {"cluster": "replay", "user": "replay"}}],
             "current-context": "replay",
         }
