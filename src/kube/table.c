@@ -179,10 +179,14 @@ static bool chain_make(struct table *t, uint64_t hash, uint64_t word)
             chain_append(chain, w);
     chain_append(chain, word);
     RCU_ASSIGN(last.array->words[last.slot], chain_word(chain));
-    c = table_find(t, hash);
-    for (uint64_t w; (w = table_next(&c)) != TABLE_EMPTY && c.chain == NULL;)
-        if (is_equal(t, w, hash))
-            table_erase(t, &c);
+    // From the last to the first, so that the first word that a reader meets is the oldest all the time.
+    for (; n > 1; n--) {
+        c = table_find(t, hash);
+        for (uint64_t w; (w = table_next(&c)) != TABLE_EMPTY && c.chain == NULL;)
+            if (is_equal(t, w, hash))
+                last = c;
+        table_erase(t, &last);
+    }
     return true;
 }
 
