@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Readers during churn: what they see is always whole. Made for the thread and address sanitizers.
+#include "base/clock.h"
 #include "base/rcu.h"
 #include "kube/index.h"
 #include "kube/store.h"
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -279,15 +281,18 @@ static void crowd_churn(unsigned seed)
 static void readers_of_one_address(void **state)
 {
     (void)state;
-    atomic_store(&seen[2], 0);
     for (unsigned round = 0; round < 5; round++) {
         pthread_t threads[READERS];
+        atomic_store(&seen[2], 0);
         store = store_new(&(struct store_options){.endpoints = true});
         for (unsigned i = 0; i < STAYING; i++)
             crowd_upsert(i, "");
         atomic_store(&stop, false);
         for (unsigned i = 0; i < READERS; i++)
             assert_int_equal(pthread_create(&threads[i], NULL, crowd_reader, NULL), 0);
+        uint64_t deadline = clock_monotonic_ns() + UINT64_C(10000000000);
+        while (atomic_load(&seen[2]) == 0 && clock_monotonic_ns() < deadline)
+            sched_yield(); // the churn is short: it begins when the readers have
         crowd_churn(round);
         atomic_store(&stop, true);
         for (unsigned i = 0; i < READERS; i++)
