@@ -119,6 +119,12 @@ static void forget(struct exchange *x)
         in->plugin->cancel(in->self, &x->q);
 }
 
+static void set_parked(struct exchange *x)
+{
+    x->parked = true;
+    atomic_fetch_add(&x->block->generation->pins, 1);
+}
+
 // Copies what is borrowed and pins the generation. False: it must not or cannot wait, and has a failure instead.
 static bool park(struct exchange *x)
 {
@@ -130,8 +136,7 @@ static bool park(struct exchange *x)
     }
     uint64_t at = x->deadline_ns != 0 ? x->deadline_ns : x->q.received_ns + QUERY_TIMEOUT_NS;
     if (can && worker_set_deadline(x->worker, x, at) == 0) {
-        x->parked = true;
-        atomic_fetch_add(&x->block->generation->pins, 1);
+        set_parked(x);
         return true;
     }
     forget(x);
@@ -203,8 +208,7 @@ static bool stream(struct exchange *x)
         int rc = more >= 0 ? x->stream_send(x, more == 0) : more;
         x->q.arena = own;
         if (rc == CDNS_EAGAIN && more == 1) {
-            x->parked = true;
-            atomic_fetch_add(&x->block->generation->pins, 1);
+            set_parked(x);
             return false;
         }
         if (rc != 0 && rc != CDNS_EAGAIN)
