@@ -72,7 +72,8 @@ static void fill_slices(struct store *s, unsigned services, unsigned endpoints, 
                                           .canonical = true,
                                           .ready = true,
                                           .hostname = "",
-                                          .pod_name = ""};
+                                          .pod_name = "",
+                                          .zone = ""};
         struct kube_object o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = ns, .name = name};
         o.slice = (struct kube_slice){
             .service = service, .endpoints = e, .nendpoints = endpoints, .ports = &port, .nports = 1};

@@ -7,7 +7,10 @@
 #define LABEL_MAX 63  // bytes of what becomes a DNS label (RFC 1035 §2.3.4)
 #define NAME_MAX_ 253 // bytes of any other object name (Kubernetes: DNS subdomain)
 
+// Labels of an EndpointSlice.
 static const char service_label[] = "kubernetes.io/service-name";
+static const char imported_label[] = "multicluster.kubernetes.io/service-name";
+static const char cluster_label[] = "multicluster.kubernetes.io/source-cluster";
 
 static int refuse(char *error, size_t size, const char *fmt, ...) CDNS_PRINTF(3, 4);
 static int refuse(char *error, size_t size, const char *fmt, ...)
@@ -61,6 +64,7 @@ int decode_kind(const json_t *object)
         {"v1", "Service", KUBE_SERVICE},
         {"v1", "Pod", KUBE_POD},
         {"discovery.k8s.io/v1", "EndpointSlice", KUBE_ENDPOINTSLICE},
+        {"multicluster.x-k8s.io/v1alpha1", "ServiceImport", KUBE_SERVICE_IMPORT},
     };
     const char *version = text_at(object, "apiVersion"), *kind = text_at(object, "kind");
     if (version == NULL || kind == NULL)
@@ -75,7 +79,7 @@ static int decode_metadata(const json_t *object, struct kube_object *out, char *
 {
     const json_t *metadata = json_object_get(object, "metadata");
     const char *name = text_at(metadata, "name"), *namespace_ = text_at(metadata, "namespace");
-    bool label = out->kind == KUBE_NAMESPACE || out->kind == KUBE_SERVICE;
+    bool label = out->kind == KUBE_NAMESPACE || out->kind == KUBE_SERVICE || out->kind == KUBE_SERVICE_IMPORT;
     if (name == NULL)
         return refuse(error, size, "metadata.name is missing or no text");
     if (!is_name(name, label ? LABEL_MAX : NAME_MAX_, !label))
@@ -178,15 +182,28 @@ static int decode_service(const json_t *object, struct arena *a, struct kube_ser
     return decode_addresses(ips, NULL, ip, a, &out->cluster_ips, &out->ncluster_ips);
 }
 
+static int decode_import(const json_t *object, struct arena *a, struct kube_service *out)
+{
+    const json_t *spec = json_object_get(object, "spec");
+    const char *type = text_at(spec, "type");
+    int r = decode_ports(json_object_get(spec, "ports"), false, a, &out->ports, &out->nports);
+    if (r != 0)
+        return r;
+    out->type = type != NULL && strcmp(type, "Headless") == 0 ? KUBE_HEADLESS : KUBE_CLUSTERIP;
+    return decode_addresses(json_object_get(spec, "ips"), NULL, NULL, a, &out->cluster_ips, &out->ncluster_ips);
+}
+
 // Appends the addresses of one endpoint to `out`; returns how many.
 static size_t decode_endpoint(const json_t *value, struct kube_endpoint *out)
 {
     const json_t *target = json_object_get(value, "targetRef"), *addresses = json_object_get(value, "addresses");
-    const char *pod = text_at(target, "name"); // CoreDNS does not ask whether its kind is Pod
+    const char *zone = text_at(value, "zone"),
+               *pod = text_at(target, "name"); // CoreDNS does not ask whether its kind is Pod
     struct kube_endpoint common = {
         .ready = !json_is_false(json_object_get(json_object_get(value, "conditions"), "ready")),
         .hostname = label_of(json_object_get(value, "hostname")),
         .pod_name = "",
+        .zone = zone != NULL ? zone : "",
     };
     if (pod != NULL && is_name(pod, NAME_MAX_, true))
         common.pod_name = pod;
@@ -202,9 +219,9 @@ static size_t decode_endpoint(const json_t *value, struct kube_endpoint *out)
     return n;
 }
 
-static int decode_slice(const json_t *object, struct arena *a, struct kube_slice *out)
+static int decode_slice(const json_t *object, bool imported, struct arena *a, struct kube_slice *out)
 {
-    const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
+    const json_t *metadata = json_object_get(object, "metadata"), *labels = json_object_get(metadata, "labels");
     const json_t *list = json_object_get(object, "endpoints"), *endpoint;
     const char *type = text_at(object, "addressType");
     size_t room = 0, n = 0, i;
@@ -214,7 +231,8 @@ static int decode_slice(const json_t *object, struct arena *a, struct kube_slice
         return CDNS_ENOMEM;
     if (type == NULL || strcmp(type, "FQDN") != 0)
         json_array_foreach(list, i, endpoint) n += decode_endpoint(endpoint, endpoints + n);
-    out->service = label_of(json_object_get(labels, service_label));
+    out->service = label_of(json_object_get(labels, imported ? imported_label : service_label));
+    out->cluster = label_of(json_object_get(labels, cluster_label));
     out->endpoints = endpoints;
     out->nendpoints = n;
     return decode_ports(json_object_get(object, "ports"), true, a, &out->ports, &out->nports);
@@ -249,8 +267,12 @@ int decode_object(const json_t *object, int kind, struct arena *a, struct kube_o
     case KUBE_SERVICE:
         r = decode_service(object, a, &out->service);
         break;
+    case KUBE_SERVICE_IMPORT:
+        r = decode_import(object, a, &out->service);
+        break;
     case KUBE_ENDPOINTSLICE:
-        r = decode_slice(object, a, &out->slice);
+    case KUBE_IMPORTED_SLICE:
+        r = decode_slice(object, kind == KUBE_IMPORTED_SLICE, a, &out->slice);
         break;
     case KUBE_POD:
         r = decode_pod(object, a, &out->pod);

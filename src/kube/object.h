@@ -7,7 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum kube_kind { KUBE_NAMESPACE, KUBE_SERVICE, KUBE_ENDPOINTSLICE, KUBE_POD, KUBE_KINDS };
+enum kube_kind {
+    KUBE_NAMESPACE,
+    KUBE_SERVICE,
+    KUBE_ENDPOINTSLICE,
+    KUBE_POD,
+    KUBE_SERVICE_IMPORT, ///< multicluster.x-k8s.io ServiceImport
+    KUBE_IMPORTED_SLICE, ///< an EndpointSlice with the label multicluster.kubernetes.io/service-name
+    KUBE_KINDS
+};
 
 /// An IPv4 (len 4) or IPv6 (len 16) address in network order.
 struct kube_address {
@@ -26,7 +34,8 @@ struct kube_port {
 
 enum kube_service_type { KUBE_CLUSTERIP, KUBE_HEADLESS, KUBE_EXTERNALNAME };
 
-/// core/v1 Service. NodePort and LoadBalancer count as KUBE_CLUSTERIP; HEADLESS is clusterIP "None".
+/// core/v1 Service: NodePort and LoadBalancer count as KUBE_CLUSTERIP; HEADLESS is clusterIP "None". Or a
+/// ServiceImport: ClusterSetIP is KUBE_CLUSTERIP, with `spec.ips`.
 struct kube_service {
     enum kube_service_type type;
     const struct kube_address *cluster_ips; ///< clusterIPs (clusterIP when that is all there is), in their order
@@ -43,10 +52,14 @@ struct kube_endpoint {
     bool ready;           ///< conditions.ready is true or absent
     const char *hostname; ///< "" when absent
     const char *pod_name; ///< targetRef.name, "" when absent
+    const char *zone;     ///< topology zone as written, "" when absent
 };
 
 struct kube_slice {
-    const char *service; ///< label kubernetes.io/service-name; "" when absent
+    const char *service;  ///< label kubernetes.io/service-name; of an imported slice
+                          ///< multicluster.kubernetes.io/service-name; "" when absent
+    const char *cluster;  ///< label multicluster.kubernetes.io/source-cluster; "" when absent
+    int64_t triggered_ns; ///< annotation endpoints.kubernetes.io/last-change-trigger-time, Unix time; 0: absent
     const struct kube_endpoint *endpoints;
     size_t nendpoints;
     const struct kube_port *ports;
@@ -66,8 +79,8 @@ struct kube_object {
     const char *namespace_; ///< "" for a Namespace
     const char *name;
     union {
-        struct kube_service service;
-        struct kube_slice slice;
+        struct kube_service service; ///< KUBE_SERVICE, KUBE_SERVICE_IMPORT
+        struct kube_slice slice;     ///< KUBE_ENDPOINTSLICE, KUBE_IMPORTED_SLICE
         struct kube_pod pod;
     };
 };

@@ -14,6 +14,11 @@ const struct resource resources[KUBE_KINDS] = {
     [KUBE_ENDPOINTSLICE] = {"endpointslices", "discovery.k8s.io", "/apis/discovery.k8s.io/v1/endpointslices",
                             "EndpointSlice", "discovery.k8s.io/v1", NULL},
     [KUBE_POD] = {"pods", "", "/api/v1/pods", "Pod", "v1", LIVE_PODS},
+    [KUBE_SERVICE_IMPORT] = {"serviceimports", "multicluster.x-k8s.io",
+                             "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", "ServiceImport",
+                             "multicluster.x-k8s.io/v1alpha1", NULL},
+    [KUBE_IMPORTED_SLICE] = {"endpointslices", "discovery.k8s.io", "/apis/discovery.k8s.io/v1/endpointslices",
+                             "EndpointSlice", "discovery.k8s.io/v1", NULL},
 };
 
 // "NAME=value&" with the value escaped; "" (allocated) when `value` is empty.

@@ -259,6 +259,9 @@ int store_upsert(struct store *s, const struct kube_object *o)
         return s->options.endpoints ? slice_upsert(s, o, ns) : 0;
     case KUBE_POD:
         return pod_upsert(s, o, ns);
+    case KUBE_SERVICE_IMPORT:
+    case KUBE_IMPORTED_SLICE:
+        return 0;
     case KUBE_KINDS:
         break;
     }

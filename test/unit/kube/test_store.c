@@ -86,6 +86,7 @@ static struct kube_endpoint *make_slice(struct kube_object *o, size_t n)
             .ready = true,
             .hostname = "",
             .pod_name = "",
+            .zone = "",
         };
     *o = object(KUBE_ENDPOINTSLICE, "web-1");
     o->slice = (struct kube_slice){.service = "web", .endpoints = e, .nendpoints = n};
@@ -249,7 +250,7 @@ static const struct kube_address crowd_ip = {.len = 4, .bytes = {10, 9, 8, 7}};
 
 static void crowd_upsert(struct store *s, enum kube_kind kind, unsigned i, const char *hostname)
 {
-    struct kube_endpoint e = {.address = crowd_ip, .canonical = true, .ready = true, .pod_name = ""};
+    struct kube_endpoint e = {.address = crowd_ip, .canonical = true, .ready = true, .pod_name = "", .zone = ""};
     char name[32];
     snprintf(name, sizeof name, "n-%u", i);
     e.hostname = hostname;

@@ -106,6 +106,7 @@ static void random_slice(struct model_object *m)
             .ready = dice(4) > 0,
             .hostname = hostnames[dice(5)],
             .pod_name = dice(2) == 0 ? "" : "pod.with-dots",
+            .zone = "",
         };
 }
 
@@ -386,7 +387,7 @@ static void run(unsigned from, unsigned events)
     name_objects();
     for (unsigned i = 0; i < events; i++) {
         size_t n;
-        enum kube_kind kind = (enum kube_kind)dice(KUBE_KINDS);
+        enum kube_kind kind = (enum kube_kind)dice(KUBE_POD + 1);
         struct model_object *m = of_kind(kind, &n);
         if (dice(20) == 0)
             relist(kind);

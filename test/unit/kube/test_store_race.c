@@ -141,8 +141,12 @@ static void upsert_slice(unsigned i, unsigned version, size_t n)
     snprintf(service, sizeof service, "service-%u", i);
     snprintf(name, sizeof name, "service-%u-%u", i, version % 2);
     for (unsigned j = 0; j < n; j++)
-        e[j] = (struct kube_endpoint){
-            .address = address(i, version, j), .canonical = true, .ready = true, .hostname = "host", .pod_name = ""};
+        e[j] = (struct kube_endpoint){.address = address(i, version, j),
+                                      .canonical = true,
+                                      .ready = true,
+                                      .hostname = "host",
+                                      .pod_name = "",
+                                      .zone = ""};
     struct kube_object o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = "default", .name = name};
     o.slice = (struct kube_slice){.service = service, .endpoints = e, .nendpoints = n, .ports = &port, .nports = 1};
     assert_int_equal(store_upsert(store, &o), 0);
@@ -175,7 +179,7 @@ static void churn(void)
         else if (what == 91)
             store_delete(store, &ns);
         else if (i % 1000 == 999) { // everything goes: tables shrink
-            enum kube_kind kind = (enum kube_kind)(next(&seed) % KUBE_KINDS);
+            enum kube_kind kind = (enum kube_kind)(next(&seed) % (KUBE_POD + 1));
             store_relist_begin(store, kind);
             store_relist_end(store, kind);
         }
@@ -243,7 +247,8 @@ static void *crowd_reader(void *arg)
 static void crowd_upsert(unsigned i, const char *hostname)
 {
     char name[32];
-    struct kube_endpoint e = {crowd_ip, true, true, hostname, ""};
+    struct kube_endpoint e = {
+        .address = crowd_ip, .canonical = true, .ready = true, .hostname = hostname, .pod_name = "", .zone = ""};
     snprintf(name, sizeof name, "service-%u", i);
     struct kube_object o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = "default", .name = name};
     o.slice = (struct kube_slice){.service = name, .endpoints = &e, .nendpoints = 1};
