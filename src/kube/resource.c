@@ -7,18 +7,20 @@
 
 // "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown": pods that have ended keep their address.
 #define LIVE_PODS "status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed%2Cstatus.phase%21%3DUnknown"
+// "multicluster.kubernetes.io/service-name": there is such a label.
+#define IMPORTED "multicluster.kubernetes.io%2Fservice-name"
 
 const struct resource resources[KUBE_KINDS] = {
-    [KUBE_NAMESPACE] = {"namespaces", "", "/api/v1/namespaces", "Namespace", "v1", NULL},
-    [KUBE_SERVICE] = {"services", "", "/api/v1/services", "Service", "v1", NULL},
+    [KUBE_NAMESPACE] = {"namespaces", "", "/api/v1/namespaces", "Namespace", "v1", NULL, NULL},
+    [KUBE_SERVICE] = {"services", "", "/api/v1/services", "Service", "v1", NULL, NULL},
     [KUBE_ENDPOINTSLICE] = {"endpointslices", "discovery.k8s.io", "/apis/discovery.k8s.io/v1/endpointslices",
-                            "EndpointSlice", "discovery.k8s.io/v1", NULL},
-    [KUBE_POD] = {"pods", "", "/api/v1/pods", "Pod", "v1", LIVE_PODS},
+                            "EndpointSlice", "discovery.k8s.io/v1", NULL, NULL},
+    [KUBE_POD] = {"pods", "", "/api/v1/pods", "Pod", "v1", LIVE_PODS, NULL},
     [KUBE_SERVICE_IMPORT] = {"serviceimports", "multicluster.x-k8s.io",
                              "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", "ServiceImport",
-                             "multicluster.x-k8s.io/v1alpha1", NULL},
+                             "multicluster.x-k8s.io/v1alpha1", NULL, NULL},
     [KUBE_IMPORTED_SLICE] = {"endpointslices", "discovery.k8s.io", "/apis/discovery.k8s.io/v1/endpointslices",
-                             "EndpointSlice", "discovery.k8s.io/v1", NULL},
+                             "EndpointSlice", "discovery.k8s.io/v1", NULL, IMPORTED},
 };
 
 // "NAME=value&" with the value escaped; "" (allocated) when `value` is empty.
@@ -33,15 +35,27 @@ static char *parameter(const char *name, const char *value)
     return out;
 }
 
+// "fieldSelector=…&labelSelector=…&", or what of it there is.
+static char *selectors(const struct resource *r)
+{
+    const char *field = r->field_selector, *label = r->label_selector;
+    char *out = NULL;
+    if (asprintf(&out, "%s%s%s%s%s%s", field != NULL ? "fieldSelector=" : "", field != NULL ? field : "",
+                 field != NULL ? "&" : "", label != NULL ? "labelSelector=" : "", label != NULL ? label : "",
+                 label != NULL ? "&" : "") < 0)
+        out = NULL;
+    return out;
+}
+
 static char *watch_path(const struct resource *r, const char *rv, const char *initial, unsigned seconds)
 {
-    char *out = NULL, *version = parameter("resourceVersion", rv);
-    const char *selector = r->field_selector;
-    if (version != NULL && asprintf(&out, "%s?allowWatchBookmarks=true%s%s&%s%stimeoutSeconds=%u&watch=true", r->path,
-                                    selector != NULL ? "&fieldSelector=" : "", selector != NULL ? selector : "",
-                                    version, initial, seconds) < 0)
+    char *out = NULL, *version = parameter("resourceVersion", rv), *objects = selectors(r);
+    if (version != NULL && objects != NULL &&
+        asprintf(&out, "%s?allowWatchBookmarks=true&%s%s%stimeoutSeconds=%u&watch=true", r->path, objects, version,
+                 initial, seconds) < 0)
         out = NULL;
     free(version);
+    free(objects);
     return out;
 }
 
@@ -59,18 +73,18 @@ char *resource_list_path(const struct resource *r, const char *rv, const char *t
 {
     char *out = NULL, page[32] = "";
     char *place = token != NULL ? parameter("continue", token) : parameter("resourceVersion", rv);
-    const char *selector = r->field_selector;
+    char *objects = selectors(r);
     if (limit > 0)
         snprintf(page, sizeof page, "limit=%u&", limit);
-    if (place != NULL) {
-        int n = asprintf(&out, "%s?%s%s%s%s%s", r->path, token != NULL ? place : page, token != NULL ? page : place,
-                         selector != NULL ? "fieldSelector=" : "", selector != NULL ? selector : "",
-                         selector != NULL ? "&" : "");
+    if (place != NULL && objects != NULL) {
+        int n =
+            asprintf(&out, "%s?%s%s%s", r->path, token != NULL ? place : page, token != NULL ? page : place, objects);
         if (n < 0)
             out = NULL;
         else
             out[n - 1] = '\0'; // the last '&', or the '?' when there are no parameters
     }
     free(place);
+    free(objects);
     return out;
 }

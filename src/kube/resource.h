@@ -16,6 +16,7 @@ struct resource {
     const char *kind;           ///< of an object: "Service"; its lists are of this kind with "List" behind it
     const char *version;        ///< apiVersion of an object and of a list: "v1"
     const char *field_selector; ///< already escaped; NULL: none
+    const char *label_selector; ///< likewise
 };
 
 /// The resource of each kind.

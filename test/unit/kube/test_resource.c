@@ -17,6 +17,8 @@ static void expect(char *path, const char *text)
 
 #define PODS "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed%2Cstatus.phase%21%3DUnknown"
 
+#define IMPORTED "labelSelector=multicluster.kubernetes.io%2Fservice-name"
+
 static void paths(void **unused)
 {
     (void)unused;
@@ -35,6 +37,13 @@ static void paths(void **unused)
     expect(resource_list_path(pods, "9", NULL, 0), "/api/v1/pods?resourceVersion=9&" PODS);
     expect(resource_list_path(&resources[KUBE_ENDPOINTSLICE], "9", NULL, 0),
            "/apis/discovery.k8s.io/v1/endpointslices?resourceVersion=9");
+    const struct resource *imported = &resources[KUBE_IMPORTED_SLICE];
+    expect(resource_list_path(imported, "", "x", 500),
+           "/apis/discovery.k8s.io/v1/endpointslices?continue=x&limit=500&" IMPORTED);
+    expect(resource_list_path(imported, "", NULL, 0), "/apis/discovery.k8s.io/v1/endpointslices?" IMPORTED);
+    expect(resource_watch_path(imported, "9", 5),
+           "/apis/discovery.k8s.io/v1/endpointslices?allowWatchBookmarks=true&" IMPORTED
+           "&resourceVersion=9&timeoutSeconds=5&watch=true");
     expect(resource_list_path(&resources[KUBE_NAMESPACE], "", NULL, 500), "/api/v1/namespaces?limit=500");
 }
 
