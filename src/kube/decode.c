@@ -34,24 +34,27 @@ static const char *text_at(const json_t *object, const char *key)
     return text_of(json_object_get(object, key));
 }
 
-// Lower-case letters, digits, '-', '_' (and '.' in a `dotted` name), at most `max` bytes, not empty.
-static bool is_name(const char *text, size_t max, bool dotted)
+// Lower-case letters, digits, '-', '_' and what of `more` there is, at most `max` bytes, not empty.
+static bool is_name(const char *text, size_t max, const char *more)
 {
     size_t n = 0;
     for (; text[n] != '\0'; n++) {
         char c = text[n];
-        bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || (dotted && c == '.');
+        bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || strchr(more, c) != NULL;
         if (!good || n >= max)
             return false;
     }
     return n > 0;
 }
 
-// A label, or "" when the value is none.
+#define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// A label in any case, or "" when the value is none. Nobody checks the names of a ServiceImport's ports, nor the case
+// of a cluster's.
 static const char *label_of(const json_t *value)
 {
     const char *text = text_of(value);
-    return text != NULL && is_name(text, LABEL_MAX, false) ? text : "";
+    return text != NULL && is_name(text, LABEL_MAX, CAPITALS) ? text : "";
 }
 
 int decode_kind(const json_t *object)
@@ -65,6 +68,7 @@ int decode_kind(const json_t *object)
         {"v1", "Pod", KUBE_POD},
         {"discovery.k8s.io/v1", "EndpointSlice", KUBE_ENDPOINTSLICE},
         {"multicluster.x-k8s.io/v1alpha1", "ServiceImport", KUBE_SERVICE_IMPORT},
+        {"multicluster.x-k8s.io/v1beta1", "ServiceImport", KUBE_SERVICE_IMPORT},
     };
     const char *version = text_at(object, "apiVersion"), *kind = text_at(object, "kind");
     if (version == NULL || kind == NULL)
@@ -75,6 +79,11 @@ int decode_kind(const json_t *object)
     return -1;
 }
 
+bool decode_is_imported(const json_t *object)
+{
+    return json_object_get(json_object_get(json_object_get(object, "metadata"), "labels"), imported_label) != NULL;
+}
+
 static int decode_metadata(const json_t *object, struct kube_object *out, char *error, size_t size)
 {
     const json_t *metadata = json_object_get(object, "metadata");
@@ -82,13 +91,13 @@ static int decode_metadata(const json_t *object, struct kube_object *out, char *
     bool label = out->kind == KUBE_NAMESPACE || out->kind == KUBE_SERVICE || out->kind == KUBE_SERVICE_IMPORT;
     if (name == NULL)
         return refuse(error, size, "metadata.name is missing or no text");
-    if (!is_name(name, label ? LABEL_MAX : NAME_MAX_, !label))
+    if (!is_name(name, label ? LABEL_MAX : NAME_MAX_, label ? "" : "."))
         return refuse(error, size, "metadata.name \"%.80s\" is no valid name", name);
     if (out->kind == KUBE_NAMESPACE)
         namespace_ = "";
     else if (namespace_ == NULL)
         return refuse(error, size, "\"%.80s\": metadata.namespace is missing or no text", name);
-    else if (!is_name(namespace_, LABEL_MAX, false))
+    else if (!is_name(namespace_, LABEL_MAX, ""))
         return refuse(error, size, "\"%.80s\": metadata.namespace \"%.80s\" is no valid name", name, namespace_);
     out->name = name;
     out->namespace_ = namespace_;
@@ -205,7 +214,7 @@ static size_t decode_endpoint(const json_t *value, struct kube_endpoint *out)
         .pod_name = "",
         .zone = zone != NULL ? zone : "",
     };
-    if (pod != NULL && is_name(pod, NAME_MAX_, true))
+    if (pod != NULL && is_name(pod, NAME_MAX_, "."))
         common.pod_name = pod;
     size_t n = 0, i;
     const json_t *address;
@@ -223,7 +232,7 @@ static int decode_slice(const json_t *object, bool imported, struct arena *a, st
 {
     const json_t *metadata = json_object_get(object, "metadata"), *labels = json_object_get(metadata, "labels");
     const json_t *list = json_object_get(object, "endpoints"), *endpoint;
-    const char *type = text_at(object, "addressType");
+    const char *type = text_at(object, "addressType"), *cluster = text_at(labels, cluster_label);
     size_t room = 0, n = 0, i;
     json_array_foreach(list, i, endpoint) room += json_array_size(json_object_get(endpoint, "addresses"));
     struct kube_endpoint *endpoints = arena_calloc(a, room, sizeof *endpoints);
@@ -232,7 +241,7 @@ static int decode_slice(const json_t *object, bool imported, struct arena *a, st
     if (type == NULL || strcmp(type, "FQDN") != 0)
         json_array_foreach(list, i, endpoint) n += decode_endpoint(endpoint, endpoints + n);
     out->service = label_of(json_object_get(labels, imported ? imported_label : service_label));
-    out->cluster = label_of(json_object_get(labels, cluster_label));
+    out->cluster = cluster != NULL ? cluster : "";
     out->endpoints = endpoints;
     out->nendpoints = n;
     return decode_ports(json_object_get(object, "ports"), true, a, &out->ports, &out->nports);

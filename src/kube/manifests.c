@@ -62,28 +62,35 @@ static void default_namespace(json_t *object)
         (void)json_object_set_new(metadata, "namespace", json_string("default"));
 }
 
-static int take_object(struct reading *r, json_t *object, size_t line)
+static int take_as(struct reading *r, const json_t *object, int kind, size_t line)
 {
     char text[200] = "";
     struct kube_object out;
+    arena_reset(r->arena);
+    int result = decode_object(object, kind, r->arena, &out, text, sizeof text);
+    if (result == 0)
+        return r->callback(r->arg, &out);
+    if (result != CDNS_ENOENT) // a Deployment, a ConfigMap, …
+        report(r, line, text);
+    return 0;
+}
+
+static int take_object(struct reading *r, json_t *object, size_t line)
+{
     if (json_is_null(object) || r->callback == NULL)
         return 0;
     if (json_is_object(object) &&
-        (json_object_get(object, "kind") == NULL || json_object_get(object, "apiVersion") == NULL))
-        snprintf(text, sizeof text, "it has no kind or no apiVersion");
-    int kind = decode_kind(object), result = CDNS_EINVAL;
-    if (text[0] == '\0') {
-        if (kind != KUBE_NAMESPACE)
-            default_namespace(object);
-        arena_reset(r->arena);
-        result = decode_object(object, kind, r->arena, &out, text, sizeof text);
+        (json_object_get(object, "kind") == NULL || json_object_get(object, "apiVersion") == NULL)) {
+        report(r, line, "it has no kind or no apiVersion");
+        return 0;
     }
-    if (result == CDNS_ENOENT)
-        return 0; // a Deployment, a ConfigMap, …
-    if (result == 0)
-        return r->callback(r->arg, &out);
-    report(r, line, text);
-    return 0;
+    int kind = decode_kind(object);
+    if (kind != KUBE_NAMESPACE)
+        default_namespace(object);
+    int result = take_as(r, object, kind, line);
+    if (result == 0 && kind == KUBE_ENDPOINTSLICE && decode_is_imported(object))
+        result = take_as(r, object, KUBE_IMPORTED_SLICE, line); // from an API it would come on two watches
+    return result;
 }
 
 // ---- YAML ----

@@ -55,6 +55,9 @@ static void kinds(void **unused)
         {"{'apiVersion':'discovery.k8s.io/v1','kind':'EndpointSlice'}", KUBE_ENDPOINTSLICE},
         {"{'apiVersion':'discovery.k8s.io/v1beta1','kind':'EndpointSlice'}", -1},
         {"{'apiVersion':'serving.knative.dev/v1','kind':'Service'}", -1},
+        {"{'apiVersion':'multicluster.x-k8s.io/v1alpha1','kind':'ServiceImport'}", KUBE_SERVICE_IMPORT},
+        {"{'apiVersion':'multicluster.x-k8s.io/v1beta1','kind':'ServiceImport'}", KUBE_SERVICE_IMPORT},
+        {"{'apiVersion':'multicluster.x-k8s.io/v1alpha1','kind':'ServiceExport'}", -1},
         {"{'apiVersion':'v1','kind':'Endpoints'}", -1},
         {"{'kind':'Service'}", -1},
         {"{'apiVersion':1,'kind':['Service']}", -1},
@@ -203,6 +206,50 @@ static void slices(void **unused)
     assert_string_equal(s->endpoints[4].hostname, "");
 }
 
+// One slice, seen in two ways.
+static void imported_slices(void **unused)
+{
+    (void)unused;
+    static const char slice[] =
+        "{'metadata':{'name':'w','namespace':'n','labels':{'kubernetes.io/service-name':'derived-1',"
+        "'multicluster.kubernetes.io/service-name':'web','multicluster.kubernetes.io/source-cluster':'East.1'}},"
+        "'endpoints':[{'addresses':['10.0.0.1'],'zone':'Zone-1'}]}";
+    assert_int_equal(decode(slice, KUBE_ENDPOINTSLICE), 0);
+    assert_true(decode_is_imported(document));
+    assert_string_equal(object.slice.service, "derived-1");
+    assert_string_equal(object.slice.endpoints[0].zone, "Zone-1");
+    assert_int_equal(decode(slice, KUBE_IMPORTED_SLICE), 0);
+    assert_string_equal(object.slice.service, "web");
+    assert_string_equal(object.slice.cluster, "East.1");
+    assert_int_equal(decode("{'metadata':{'name':'w','namespace':'n'}}", KUBE_IMPORTED_SLICE), 0);
+    assert_false(decode_is_imported(document));
+    assert_string_equal(object.slice.service, "");
+    assert_string_equal(object.slice.cluster, "");
+}
+
+static void service_imports(void **unused)
+{
+    (void)unused;
+    assert_int_equal(
+        decode(
+            "{'metadata':{'name':'a','namespace':'n'},'spec':{'type':'ClusterSetIP','ips':['10.0.0.1','x','fd00::1'],"
+            "'ports':[{'name':'HTTP','port':80},{'name':'no name','port':81},{'port':70000}]}}",
+            KUBE_SERVICE_IMPORT),
+        0);
+    const struct kube_service *s = &object.service;
+    assert_int_equal(s->type, KUBE_CLUSTERIP);
+    assert_int_equal(s->ncluster_ips, 2);
+    assert_int_equal(s->cluster_ips[1].len, 16);
+    assert_int_equal(s->nports, 1);
+    assert_string_equal(s->ports[0].name, "HTTP"); // nobody checks it
+    assert_int_equal(s->ports[0].protocol, KUBE_TCP);
+    assert_int_equal(
+        decode("{'metadata':{'name':'a','namespace':'n'},'spec':{'type':'Headless'}}", KUBE_SERVICE_IMPORT), 0);
+    assert_int_equal(object.service.type, KUBE_HEADLESS);
+    assert_int_equal(decode("{'metadata':{'name':'a','namespace':'n'},'spec':7}", KUBE_SERVICE_IMPORT), 0);
+    assert_int_equal(decode("{'metadata':{'name':'a.b','namespace':'n'}}", KUBE_SERVICE_IMPORT), CDNS_EINVAL);
+}
+
 static void absurd_slices(void **unused)
 {
     (void)unused;
@@ -327,10 +374,13 @@ static int teardown(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kinds),          cmocka_unit_test(names),        cmocka_unit_test(services),
-        cmocka_unit_test(service_types),  cmocka_unit_test(absurd_ports), cmocka_unit_test(slices),
-        cmocka_unit_test(absurd_slices),  cmocka_unit_test(pods),         cmocka_unit_test(addresses),
-        cmocka_unit_test(mapped_address), cmocka_unit_test(nul_in_text),
+        cmocka_unit_test(kinds),           cmocka_unit_test(names),
+        cmocka_unit_test(services),        cmocka_unit_test(service_types),
+        cmocka_unit_test(absurd_ports),    cmocka_unit_test(slices),
+        cmocka_unit_test(imported_slices), cmocka_unit_test(service_imports),
+        cmocka_unit_test(absurd_slices),   cmocka_unit_test(pods),
+        cmocka_unit_test(addresses),       cmocka_unit_test(mapped_address),
+        cmocka_unit_test(nul_in_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -17,7 +17,7 @@ static char error[300];
 static int note(void *arg, const struct kube_object *o)
 {
     (void)arg;
-    static const char kinds[] = "NSEP";
+    static const char kinds[KUBE_KINDS] = "NSEPIM";
     size_t at = strlen(seen);
     snprintf(seen + at, sizeof seen - at, "%c%s/%s ", kinds[o->kind], o->namespace_, o->name);
     return 0;
@@ -78,6 +78,19 @@ static void json(void **unused)
     snprintf(text, sizeof text, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[%s,{\"kind\":\"x\"}]}", object);
     assert_int_equal(from_text("x", text), 0);
     assert_string_equal(seen, "Sdefault/a ");
+}
+
+// A slice that came from another cluster is two objects: an API server would send it on two watches.
+static void imported(void **unused)
+{
+    (void)unused;
+    assert_int_equal(
+        from_text("a.yaml", "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\n" META(
+                                "a") "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s, "
+                                     "namespace: ns, labels: {multicluster.kubernetes.io/service-name: a}}\n"
+                                     "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n" META("t")),
+        0);
+    assert_string_equal(seen, "Ins/a Ens/s Mns/s Ens/t ");
 }
 
 static struct kube_object last;
@@ -283,10 +296,19 @@ static void callback_ends_it(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(yaml_documents),     cmocka_unit_test(lists),       cmocka_unit_test(json),
-        cmocka_unit_test(anchors_and_merges), cmocka_unit_test(scalars),     cmocka_unit_test(billion_laughs),
-        cmocka_unit_test(endless_text),       cmocka_unit_test(bounds),      cmocka_unit_test(messages),
-        cmocka_unit_test(passed_over),        cmocka_unit_test(directories), cmocka_unit_test(callback_ends_it),
+        cmocka_unit_test(yaml_documents),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(json),
+        cmocka_unit_test(imported),
+        cmocka_unit_test(anchors_and_merges),
+        cmocka_unit_test(scalars),
+        cmocka_unit_test(billion_laughs),
+        cmocka_unit_test(endless_text),
+        cmocka_unit_test(bounds),
+        cmocka_unit_test(messages),
+        cmocka_unit_test(passed_over),
+        cmocka_unit_test(directories),
+        cmocka_unit_test(callback_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
