@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/logring.h"
+#include "base/utf8.h"
 #include "base/writer.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,24 +26,6 @@ void log_set_debug(bool on)
 static void put_text(struct writer *w, const char *text)
 {
     writer_bytes(w, text, strlen(text));
-}
-
-// Length of the well-formed UTF-8 sequence at `p` (RFC 3629 §4), or 0.
-static size_t utf8_sequence(const uint8_t *p, size_t left)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    // Overlong forms, surrogates, beyond U+10FFFF.
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] >= 0x90))
-        return 0;
-    return n;
 }
 
 // One byte as \xNN; all of it or nothing.
