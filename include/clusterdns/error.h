@@ -39,3 +39,5 @@ const char *error_text(int code);
 
 _Noreturn void invariant_failed(const char *expression, const char *file, int line);
 void expect_failed(const char *expression, const char *file, int line);
+/// How often an EXPECT was false since the start of the process.
+unsigned long long expect_failures(void);

@@ -7,12 +7,17 @@
 
 /// A response: status, content type and a body that is copied when the handler returns. `body` is at first an empty
 /// buffer of `cap` bytes; a handler that needs more sets `owned` to memory from malloc(), which is freed after sending.
+/// What may be large is made while it is sent: `produce` and its like, which may outlive the endpoint.
 struct http_response {
     int status;               ///< 200 unless the handler changes it
     const char *content_type; ///< static; "text/plain; charset=utf-8" unless changed
     char *body;               ///< room for `cap` bytes
     size_t cap, len;          ///< len: set by the handler
     char *owned;              ///< NULL, or the body in place of `body`
+    /// NULL, or writes the next bytes (at most `cap`) of the body to `out`, in place of `body`; 0: that was all.
+    size_t (*produce)(void *stream, char *out, size_t cap);
+    void (*finish)(void *stream); ///< with `produce`: the response was sent or given up
+    void *stream;
 };
 /// Answers a request. Runs on the main thread; must not block, open or close endpoints.
 typedef void (*http_handler)(void *arg, struct http_response *response);

@@ -77,3 +77,11 @@ void server_each_ready(const struct server_state *state, void (*fn)(void *arg, c
                        void *arg);
 /// True from the moment a termination signal came. Any thread.
 bool server_stopping(const struct server_state *state);
+
+/// Makes the series of coredns_dns_… for the zones of the instance's block, shows its plugins in
+/// coredns_plugin_enabled, and has what reaches no block counted as zone "dropped". From .start. CDNS_ENOMEM.
+int server_count_block(const struct placement *at) CDNS_MUSTCHECK;
+/// The block's plugins are no longer shown. From .stop, after a server_count_block() that gave 0.
+void server_uncount_block(const struct placement *at);
+/// Counts a query that has ended, unless it is a child question. From .done.
+void query_count(const struct query *q, const struct outcome *o);

@@ -45,8 +45,16 @@ void invariant_failed(const char *expression, const char *file, int line)
     abort();
 }
 
+static uint64_t failures;
+
+unsigned long long expect_failures(void)
+{
+    return __atomic_load_n(&failures, __ATOMIC_RELAXED);
+}
+
 void expect_failed(const char *expression, const char *file, int line)
 {
+    __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
     static uint64_t window; // second in the upper bits, lines written in it in the lower 8
     uint64_t second = clock_monotonic_ns() / UINT64_C(1000000000);
     uint64_t old = __atomic_load_n(&window, __ATOMIC_RELAXED);

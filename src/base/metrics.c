@@ -17,7 +17,7 @@ static struct metric_family *families;                   // by name
 static struct metric *table[TABLE_SIZE];
 static uint64_t *chunk; // the one that is being filled
 static size_t chunk_used, chunks;
-static unsigned rows = 1;     // one for threads that are no workers, one a worker
+static unsigned rows = 2;     // one for threads that are no workers, one a worker
 static struct metric *sink;   // what is counted in vain
 static struct metric *missed; // counts series that had to be the sink
 

@@ -4,7 +4,7 @@
 /// Life of the registry behind <clusterdns/metrics.h>, and what its two files share.
 #include <clusterdns/metrics.h>
 
-/// Workers that count, 0 … n - 1: once, before the first series is made. Without it there are none. Main thread.
+/// Workers that count, 0 … n - 1: once, before the first series is made. Without it there is one. Main thread.
 void metrics_set_workers(unsigned n);
 
 // Between metrics.c, which keeps the series, and metrics_text.c, which shows them.

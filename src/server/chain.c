@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/rcu.h"
+#include "server/counters.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ void chain_question(struct exchange *x)
 
 void chain_enter(struct exchange *x, const struct route *route, const struct block *block, unsigned first)
 {
+    x->route = route;
     x->block = block;
     x->first = x->at = x->entered = first;
     x->q.zone = route->zone;
@@ -176,6 +178,7 @@ static void end(struct exchange *x)
     if (x->produce != NULL)
         o.sent = true, o.size = x->streamed;
     x->deliver(x, &o);
+    counters_ended(x, &o);
     o.duration_ns = clock_monotonic_ns() - x->q.received_ns;
     for (unsigned i = x->entered; i-- > x->first;) {
         const struct instance *in = &x->block->instances[i];

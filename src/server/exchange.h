@@ -40,6 +40,7 @@ struct exchange {
     struct worker *worker;
     struct exchange *active_next, *active_prev; ///< worker->active
     const struct listen_address *listen;
+    const struct route *route; ///< that led to the block; NULL: none did (a child question)
     const struct block *block;
     unsigned first;   ///< the plugin the way in began with
     unsigned at;      ///< see enum phase

@@ -10,6 +10,7 @@
 
 struct generation;
 struct block;
+struct zone_counters; // counters.c
 
 /// Where an instance stands.
 struct placement {
@@ -41,6 +42,7 @@ struct route {
     size_t zone_len;     ///< bytes of `zone`
     const char *zone_text;
     struct block **blocks;
+    struct zone_counters **counters; ///< of each block: NULL if it is not counted; NULL: none of them is
     unsigned nblocks;
 };
 
@@ -54,6 +56,7 @@ struct listen_address {
     unsigned max_labels; ///< of the longest zone
     struct route *routes;
     unsigned nroutes;
+    struct zone_counters *dropped; ///< of what reaches no block; NULL: not counted
 };
 
 struct generation {

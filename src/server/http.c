@@ -16,6 +16,7 @@
 #define HTTP_MEMORY 16384 // bytes a connection may use, request line and headers included
 #define HTTP_BACKLOG 128
 #define HTTP_BODY 4096    // bytes of a response's first buffer
+#define HTTP_PIECE 8192   // bytes of a body that is made while it is sent
 #define HTTP_TURN_MS 1000 // libmicrohttpd is called so often: after a lack of descriptors it accepts again only then
 
 struct http_limits http_limits = {.connections = 128, .per_address = 32, .idle_s = 5, .lifetime_ms = 15000};
@@ -200,17 +201,11 @@ static int listen_socket(struct listener *l)
 
 // Requests -----------------------------------------------------------------------------------------------------------
 
-// Queues a response; `body` belongs to the response when `mode` says so. Every connection carries one request: probes
-// and scrapes are far apart, and an idle connection is one that others cannot have.
-static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *type, void *body,
-                               size_t len, enum MHD_ResponseMemoryMode mode)
+// Queues a response and lets go of it. Every connection carries one request: probes and scrapes are far apart, and an
+// idle connection is one that others cannot have.
+static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status, const char *type,
+                             struct MHD_Response *response)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(len, body, mode);
-    if (response == NULL) {
-        if (mode == MHD_RESPMEM_MUST_FREE)
-            free(body);
-        return MHD_NO;
-    }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
@@ -218,6 +213,55 @@ static enum MHD_Result respond(struct MHD_Connection *connection, unsigned statu
     enum MHD_Result result = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
     return result;
+}
+
+// A response with a body; `body` belongs to it when `mode` says so.
+static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *type, void *body,
+                               size_t len, enum MHD_ResponseMemoryMode mode)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(len, body, mode);
+    if (response != NULL)
+        return queue(connection, status, type, response);
+    if (mode == MHD_RESPMEM_MUST_FREE)
+        free(body);
+    return MHD_NO;
+}
+
+struct stream {
+    size_t (*produce)(void *stream, char *out, size_t cap);
+    void (*finish)(void *stream);
+    void *arg;
+};
+
+static ssize_t on_room(void *arg, uint64_t pos, char *out, size_t cap)
+{
+    (void)pos;
+    const struct stream *s = arg;
+    size_t n = s->produce(s->arg, out, cap);
+    return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void on_stream_done(void *arg)
+{
+    struct stream *s = arg;
+    s->finish(s->arg);
+    free(s);
+}
+
+// A response whose body is made as the client takes it.
+static enum MHD_Result respond_stream(struct MHD_Connection *connection, const struct http_response *r)
+{
+    struct stream *s = malloc(sizeof *s);
+    struct MHD_Response *response = NULL;
+    if (s != NULL) {
+        *s = (struct stream){.produce = r->produce, .finish = r->finish, .arg = r->stream};
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_PIECE, on_room, s, on_stream_done);
+    }
+    if (response != NULL)
+        return queue(connection, (unsigned)r->status, r->content_type, response);
+    free(s);
+    r->finish(r->stream);
+    return MHD_NO;
 }
 
 static const char text_plain[] = "text/plain; charset=utf-8";
@@ -248,6 +292,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     struct http_response r = {
         .status = MHD_HTTP_OK, .content_type = text_plain, .body = body, .cap = sizeof(body), .owned = NULL};
     e->handler(e->arg, &r);
+    if (r.produce != NULL)
+        return respond_stream(connection, &r);
     if (r.owned != NULL)
         return respond(connection, (unsigned)r.status, r.content_type, r.owned, r.len, MHD_RESPMEM_MUST_FREE);
     if (!EXPECT(r.len <= sizeof(body)))

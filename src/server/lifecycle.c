@@ -4,6 +4,7 @@
 
 #include "base/rcu.h"
 #include "net/net.h"
+#include "server/counters.h"
 #include "server/generation.h"
 #include "server/http.h"
 #include "server/state.h"
@@ -206,6 +207,7 @@ static int init_workers(struct server_state *s)
         s->workers[i].drained_async = &s->drained;
         s->nworkers++;
     }
+    counters_watch(s);
     return s->workers != NULL ? 0 : CDNS_ENOMEM;
 }
 
@@ -265,6 +267,7 @@ static int serve(struct server_state *s, const struct server_options *o)
         worker_command(&s->workers[i], WORKER_STOP);
     for (unsigned i = 0; i < s->nstarted; i++)
         worker_join(&s->workers[i]);
+    counters_unwatch();
     for (unsigned i = 0; i < s->nworkers; i++)
         worker_free(&s->workers[i]);
     free(s->workers);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/rcu.h"
 #include "server/chain.h"
+#include "server/counters.h"
 
 // Writes q.reply to `out`. Returns the length.
 static size_t write_reply(struct exchange *x, uint8_t *out, size_t cap, bool *truncated)
@@ -149,6 +150,19 @@ static bool route(struct exchange *x)
     return true;
 }
 
+// The server's own answer, or none.
+static void answer_without_block(struct exchange *x)
+{
+    struct outcome o = {.rcode = x->q.reply.rcode};
+    x->deliver(x, &o);
+    o.duration_ns = clock_monotonic_ns() - x->q.received_ns;
+    if (o.rcode == RCODE_BADVERS)
+        counters_rejected(x->worker, o.rcode);
+    else
+        counters_dropped(x, &o);
+    worker_release(x->worker, x);
+}
+
 // Answers `x` from its packet, through a chain or without one. Returns the bytes to send now; 0: none, or later.
 static size_t answer(struct exchange *x, uint8_t *out, size_t cap)
 {
@@ -156,13 +170,10 @@ static size_t answer(struct exchange *x, uint8_t *out, size_t cap)
     x->client.prompt = &prompt;
     rcu_section_begin();
     chain_question(x);
-    if (route(x)) {
+    if (route(x))
         chain_start(x);
-    } else {
-        struct outcome o = {0};
-        x->deliver(x, &o);
-        worker_release(x->worker, x);
-    }
+    else
+        answer_without_block(x);
     if (!prompt.finished) {
         x->client.prompt = NULL;
         if (x->client.tcp != NULL)
@@ -179,13 +190,19 @@ static struct exchange *receive(struct worker_socket *s, const uint8_t *packet, 
 {
     *written = 0;
     struct exchange *x = worker_exchange(s->worker);
-    if (x == NULL)
-        return NULL; // everything is in hand already: the client asks again
+    if (x == NULL) { // everything is in hand already: the client asks again
+        counters_unanswered(s->worker, UNANSWERED_OVERLOAD);
+        return NULL;
+    }
     int parsed = message_parse(packet, size, &x->m);
     int rcode = judge(&x->m, parsed);
     if (rcode != 0) {
-        if (rcode > 0)
+        if (rcode > 0) {
             *written = message_write_error(&x->m, (uint16_t)rcode, out, cap);
+            counters_rejected(s->worker, (uint16_t)rcode);
+        } else {
+            counters_unanswered(s->worker, UNANSWERED_IGNORED);
+        }
         worker_release(s->worker, x);
         return NULL;
     }

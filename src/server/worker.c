@@ -2,9 +2,11 @@
 #include "server/worker.h"
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/rcu.h"
 #include "base/thread.h"
 #include "server/chain.h"
+#include "server/counters.h"
 #include "server/serve.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -35,6 +37,7 @@ unsigned worker_count(void)
 void worker_set_count(unsigned n)
 {
     count = n;
+    metrics_set_workers(n);
 }
 
 struct exchange *worker_exchange(struct worker *w)
@@ -214,6 +217,7 @@ static void uv_must(int rc)
 
 int worker_init(struct worker *w, unsigned id)
 {
+    counters_init();
     *w = (struct worker){.id = id};
     w->scratch = malloc(MESSAGE_MAX);
     if (w->scratch == NULL)

@@ -21,6 +21,7 @@ import urllib.request
 import yaml
 
 import asking
+import exposition
 from processes import Process, Timeout, free_port, wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -38,6 +39,7 @@ STEPS = {  # the key that names the step -> the keys that may stand beside it
     "closed": {"connection"},
     "open": {"connection"},
     "get": {"expect", "coredns"},
+    "metrics": {"expect", "coredns"},
     "log": {"times"},
     "no log": set(),
     "apply": set(),
@@ -512,6 +514,16 @@ class Player:
         if status == wanted["status"] and body == wanted.get("body", body):
             return None
         return f"{url}: expected {wanted}, got {status} {body!r}"
+
+    def do_metrics(self, step):
+        def check():
+            shown = exposition.scrape(step["metrics"])
+            complaint = "" if self.peer else exposition.check(shown.text)
+            assert not complaint, complaint
+            found = [shown.difference(selector, value) for selector, value in self._expected(step).items()]
+            return "\n".join([line for line in found if line] + [shown.text]) if any(found) else None
+
+        self._until(check, step.get("within", 0))
 
     @staticmethod
     def _until(check, seconds):

@@ -1,48 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The registry of metrics: what is shown, and that nothing is lost between threads.
 #include "base/metrics.h"
+#include "metrics_test.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 #define WORKERS 4
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
-
-static char text[1 << 20];
-
-// The exposition, handed out in pieces of `cap` bytes.
-static const char *scrape(size_t cap)
-{
-    struct metrics_text *t = metrics_text_begin();
-    assert_non_null(t);
-    size_t len = 0, n;
-    while ((n = metrics_text_next(t, text + len, len + cap < sizeof(text) - 1 ? cap : sizeof(text) - 1 - len)) > 0)
-        len += n;
-    metrics_text_end(t);
-    assert_true(len < sizeof(text) - 1);
-    text[len] = '\0';
-    return text;
-}
-
-// The number at the end of the line that begins with `start`; -1: there is none.
-static double value(const char *start)
-{
-    size_t len = strlen(start);
-    for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1)
-        if (strncmp(line, start, len) == 0)
-            return strtod(line + len, NULL);
-    return -1;
-}
+#define ALL sizeof(metrics_shown)
 
 // Is `expected` in the exposition as one piece of whole lines?
 static void assert_shows(const char *expected)
 {
-    const char *all = scrape(sizeof(text));
+    const char *all = metrics_scrape(ALL);
     const char *at = strstr(all, expected);
     if (at == NULL || (at != all && at[-1] != '\n'))
         fail_msg("not in the exposition:\n%s\nbut:\n%s", expected, all);
@@ -50,8 +20,8 @@ static void assert_shows(const char *expected)
 
 static void assert_absent(const char *word)
 {
-    if (strstr(scrape(sizeof(text)), word) != NULL)
-        fail_msg("%s is shown:\n%s", word, text);
+    if (strstr(metrics_scrape(ALL), word) != NULL)
+        fail_msg("%s is shown:\n%s", word, metrics_shown);
 }
 
 static void numbers_of_each_type(void **state)
@@ -198,18 +168,18 @@ static void label_values_from_outside(void **state)
 static void pieces_make_the_whole(void **state)
 {
     (void)state;
-    static char whole[sizeof(text)];
-    strcpy(whole, scrape(sizeof(text)));
+    static char whole[ALL];
+    strcpy(whole, metrics_scrape(ALL));
     assert_true(strlen(whole) > 2000);
     for (size_t cap = 1; cap < 300; cap += 7)
-        assert_string_equal(scrape(cap), whole);
+        assert_string_equal(metrics_scrape(cap), whole);
 }
 
 static void families_come_by_name(void **state)
 {
     (void)state;
     char before[256] = "";
-    for (const char *line = scrape(4096); *line != '\0'; line = strchr(line, '\n') + 1) {
+    for (const char *line = metrics_scrape(4096); *line != '\0'; line = strchr(line, '\n') + 1) {
         char name[256];
         if (sscanf(line, "# TYPE %255s", name) != 1)
             continue;
@@ -272,12 +242,12 @@ static void *count_much(void *arg)
 // The numbers on the way: none goes back, and a histogram's lines agree with each other.
 static void check_on_the_way(double *before)
 {
-    scrape(1000);
-    double now = value("t7_race_total{type=\"other\"} ");
-    double inf = value("t7_race_bytes_bucket{proto=\"tcp\",le=\"+Inf\"} ");
+    metrics_scrape(1000);
+    double now = metrics_shown_value("t7_race_total{type=\"other\"}");
+    double inf = metrics_shown_value("t7_race_bytes_bucket{proto=\"tcp\",le=\"+Inf\"}");
     assert_true(now >= *before);
-    assert_true(inf == value("t7_race_bytes_count{proto=\"tcp\"} "));
-    assert_true(inf >= value("t7_race_bytes_bucket{proto=\"tcp\",le=\"8\"} "));
+    assert_true(inf == metrics_shown_value("t7_race_bytes_count{proto=\"tcp\"}"));
+    assert_true(inf >= metrics_shown_value("t7_race_bytes_bucket{proto=\"tcp\",le=\"8\"}"));
     *before = now;
 }
 
@@ -293,19 +263,20 @@ static void no_count_is_lost_between_threads(void **state)
         check_on_the_way(&before);
     for (size_t i = 0; i < COUNT(workers); i++)
         pthread_join(threads[i], NULL);
-    scrape(sizeof(text));
+    metrics_scrape(ALL);
     double sum = 0;
     for (size_t i = 0; i < 3; i++) {
         char start[64];
-        snprintf(start, sizeof start, "t7_race_total{type=\"%s\"} ", types[i]);
-        sum += value(start);
+        snprintf(start, sizeof start, "t7_race_total{type=\"%s\"}", types[i]);
+        sum += metrics_shown_value(start);
     }
     assert_true(sum == all);
-    assert_true(value("t7_race_bytes_count{proto=\"udp\"} ") == all / 2);
-    assert_true(value("t7_race_bytes_bucket{proto=\"udp\",le=\"8\"} ") == all / 20 * 5);
-    assert_true(value("t7_race_bytes_sum{proto=\"udp\"} ") == all / 20 * (0 + 2 + 4 + 6 + 8 + 10 + 12 + 14 + 16 + 18));
-    assert_true(value("t7_race_new_total{number=\"0\"} ") == COUNT(workers));
-    assert_true(value("t7_race_new_total{number=\"199\"} ") == COUNT(workers));
+    assert_true(metrics_shown_value("t7_race_bytes_count{proto=\"udp\"}") == all / 2);
+    assert_true(metrics_shown_value("t7_race_bytes_bucket{proto=\"udp\",le=\"8\"}") == all / 20 * 5);
+    assert_true(metrics_shown_value("t7_race_bytes_sum{proto=\"udp\"}") ==
+                all / 20 * (0 + 2 + 4 + 6 + 8 + 10 + 12 + 14 + 16 + 18));
+    assert_true(metrics_shown_value("t7_race_new_total{number=\"0\"}") == COUNT(workers));
+    assert_true(metrics_shown_value("t7_race_new_total{number=\"199\"}") == COUNT(workers));
 }
 
 // ---- bounds ----
@@ -347,8 +318,8 @@ static void series_without_end(void **state)
         metric_series(&many, values);
     } while (m != last && made < 1000000);
     assert_true(made < 1000000);
-    scrape(sizeof(text));
-    assert_true(value("clusterdns_metrics_unshown_total ") > 2);
+    metrics_scrape(ALL);
+    assert_true(metrics_shown_value("clusterdns_metrics_unshown_total") > 2);
     metric_observe(m, WORKERS - 1, 2, 1e30);
     metric_count(m, 0, 2, 1);
     metric_set(m, 0, 1);

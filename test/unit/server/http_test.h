@@ -121,6 +121,22 @@ static inline int http_finish(int fd)
     return atoi(http_response_text + 9);
 }
 
+// Takes the chunks' sizes out of http_body, in place.
+static inline void http_join_chunks(void)
+{
+    char *to = http_response_text + (http_body - http_response_text), *from = to;
+    for (;;) {
+        size_t size = strtoul(from, &from, 16);
+        assert_memory_equal(from, "\r\n", 2);
+        memmove(to, from + 2, size);
+        to += size;
+        from += 2 + size + 2;
+        if (size == 0)
+            break;
+    }
+    *to = '\0';
+}
+
 // The status of a request, as http_finish(); -1 when nobody listens.
 static inline int http_request(int family, uint16_t port, const char *method, const char *path)
 {

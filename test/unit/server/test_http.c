@@ -297,6 +297,104 @@ static void bounds_connections(void **state)
     http_close(e);
 }
 
+// ---- bodies that are made while they are sent ----
+
+struct digits {
+    size_t left, produced;
+    unsigned finished;
+};
+
+static size_t produce_digits(void *stream, char *out, size_t cap)
+{
+    struct digits *d = stream;
+    size_t n = d->left < cap ? d->left : cap;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)('0' + d->produced++ % 10);
+    d->left -= n;
+    return n;
+}
+
+static void finish_digits(void *stream)
+{
+    ((struct digits *)stream)->finished++;
+}
+
+static void say_digits(void *arg, struct http_response *r)
+{
+    r->content_type = "text/digits";
+    r->produce = produce_digits;
+    r->finish = finish_digits;
+    r->stream = arg;
+}
+
+static void sends_a_stream_whole(void **state)
+{
+    (void)state;
+    char address[32];
+    uint16_t port = http_free_port();
+    struct http_endpoint *e;
+    struct digits d = {.left = 50000};
+    text_address(address, port);
+    assert_int_equal(http_open(address, "/digits", say_digits, &d, &e), 0);
+    assert_int_equal(http_ask(port, "/digits"), 200);
+    assert_non_null(strstr(http_response_text, "Content-Type: text/digits\r\n"));
+    http_join_chunks();
+    assert_int_equal(strlen(http_body), 50000);
+    for (size_t i = 0; i < 50000; i++)
+        assert_int_equal(http_body[i], '0' + i % 10);
+    assert_int_equal(d.finished, 1);
+
+    d = (struct digits){0};
+    assert_int_equal(http_ask(port, "/digits"), 200);
+    http_join_chunks();
+    assert_string_equal(http_body, "");
+    assert_int_equal(http_request(AF_INET, port, "HEAD", "/digits"), 200);
+    assert_int_equal(d.finished, 2);
+    http_close(e);
+}
+
+#define ENDLESS ((size_t)1 << 40)
+
+// Asks for a stream without end and waits until the socket is full. Returns the connection.
+static int begin_endless(uint16_t port, const struct digits *d)
+{
+    int fd = http_connect(AF_INET, port);
+    size_t before;
+    http_send(fd, "GET /digits HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    do {
+        before = d->produced;
+        for (int i = 0; i < 50; i++)
+            uv_run(&http_loop, UV_RUN_NOWAIT);
+    } while (d->produced == 0 || d->produced != before);
+    return fd;
+}
+
+static void gives_a_stream_up(void **state)
+{
+    (void)state;
+    char address[32];
+    uint16_t port = http_free_port();
+    struct http_endpoint *e, *other;
+    struct digits gone = {.left = ENDLESS}, closed = {.left = ENDLESS};
+    text_address(address, port);
+    assert_int_equal(http_open(address, "/digits", say_digits, &gone, &e), 0);
+    close(begin_endless(port, &gone));
+    for (uint64_t end = http_now_ms() + HTTP_DEADLINE_MS; gone.finished == 0 && http_now_ms() < end;)
+        uv_run(&http_loop, UV_RUN_NOWAIT);
+    assert_int_equal(gone.finished, 1);
+
+    // The stream goes on without its endpoint as long as the listener is there.
+    assert_int_equal(http_open(address, "/other", say, "", &other), 0);
+    assert_int_equal(http_open(address, "/digits", say_digits, &closed, &e), 0);
+    int fd = begin_endless(port, &closed);
+    http_close(e);
+    assert_int_equal(closed.finished, 0);
+    http_shutdown();
+    assert_int_equal(closed.finished, 1);
+    close(fd);
+    http_init(&http_loop);
+}
+
 // http_shutdown() with endpoints, an idle connection and a half-read request still open frees everything.
 static void shuts_down_with_open_connections(void **state)
 {
@@ -335,6 +433,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(closes_slow_connections, begin, http_end),
         cmocka_unit_test_setup_teardown(oldest_gives_way, begin, http_end),
         cmocka_unit_test_setup_teardown(bounds_connections, begin, http_end),
+        cmocka_unit_test_setup_teardown(sends_a_stream_whole, begin, http_end),
+        cmocka_unit_test_setup_teardown(gives_a_stream_up, begin, http_end),
         cmocka_unit_test_setup_teardown(shuts_down_with_open_connections, begin, http_end),
         cmocka_unit_test(names_what_is_wrong_with_an_address),
     };
