@@ -85,8 +85,10 @@ static const double *bounds_of(const struct metric_buckets *b)
     if (b->bounds != NULL)
         return b->bounds;
     double *bounds = calloc(b->n, sizeof *bounds), bound = b->first;
-    for (unsigned i = 0; bounds != NULL && i < b->n; i++, bound *= b->factor)
+    for (unsigned i = 0; bounds != NULL && i < b->n; i++) {
         bounds[i] = bound;
+        bound *= b->factor;
+    }
     return bounds;
 }
 
