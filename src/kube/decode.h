@@ -9,7 +9,8 @@
 
 /// Kind of an object by its apiVersion and kind fields; -1: none that DNS needs.
 int decode_kind(const json_t *object);
-/// Has the object the label multicluster.kubernetes.io/service-name? Such an EndpointSlice is a KUBE_IMPORTED_SLICE too.
+/// Has the object the label multicluster.kubernetes.io/service-name? Such an EndpointSlice is a KUBE_IMPORTED_SLICE
+/// too.
 bool decode_is_imported(const json_t *object);
 /// Decodes one object; arrays come from `a`, text is borrowed from `object`. `kind` -1: by decode_kind(). CDNS_EINVAL
 /// with a reason in `error`: it has no usable name or namespace; CDNS_ENOENT: a kind that is not needed.

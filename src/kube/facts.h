@@ -21,13 +21,15 @@ struct namespace_node {
     uint8_t label[];
 };
 
-/// Stands as long as there is a Service object or a slice that names it.
+/// Stands as long as there is a Service object (of an imported one: a ServiceImport) or a slice that names it. Only the
+/// writer looks at bit fields.
 struct service_node {
     struct index_service *view; ///< RCU; not NULL once the node is published
     struct namespace_node *ns;
-    uint32_t generation;
+    uint32_t generation : 31, imported : 1;
     uint8_t label[];
 };
+#define GENERATION_MASK 0x7fffffffu ///< of what a node keeps of a generation
 
 struct fact_port {
     uint16_t number; ///< 0: the object gives no number
@@ -55,14 +57,16 @@ struct endpoint6 {
     uint16_t canonical;
 };
 
-/// A slice's ready endpoints. Behind it: IPv4 endpoints, IPv6 endpoints, ports, text. Endpoint i is the i-th of both
-/// families together. Readers do not look at `generation`.
+/// A slice's ready endpoints. Behind it: IPv4 endpoints, IPv6 endpoints, ports, a topology zone for each endpoint (if
+/// `zones`), text. Endpoint i is the i-th of both families together. Readers do not look at `generation`.
 struct slice {
     struct service_node *service;
     uint64_t id[2];
     uint32_t generation;
     uint16_t n4, n6, nports, text_units;
-    bool duplicates; ///< an address may stand in it twice
+    bool duplicates;   ///< an address may stand in it twice
+    bool zones;        ///< an endpoint has one
+    label_ref cluster; ///< an imported slice's cluster
 };
 
 /// A pod's addresses, each a length byte and the bytes.
@@ -78,13 +82,15 @@ struct pod {
 
 struct store {
     struct store_options options;
-    struct table names;        ///< namespace_node (low bits NAME_NAMESPACE) and service_node; high: hash bits
+    struct table names;        ///< namespace_node, service_node, which of them in the low bits; high: hash bits
     struct table endpoints;    ///< slice by address, high: which endpoint
     struct table cluster_ips;  ///< view by address; high: where in its list
     struct table pod_ips;      ///< pod by address and namespace; likewise
     struct table slices, pods; ///< by identity; writer only
     uint32_t serial;           ///< RCU
+    uint32_t imports_serial;   ///< RCU
     bool synced;               ///< RCU
+    bool imports_synced;       ///< RCU
     uint32_t generation[KUBE_KINDS];
     struct store_stats stats; ///< `bytes`: without tables
     void *scratch;            ///< where objects are built before they are compared and copied
@@ -93,7 +99,7 @@ struct store {
     void *retired[RETIRED_MAX]; ///< unpublished, perhaps still being read
 };
 
-enum { NAME_SERVICE, NAME_NAMESPACE };
+enum name_kind { NAME_SERVICE, NAME_NAMESPACE, NAME_IMPORT };
 
 static inline bool label_equal(const uint8_t *a, const uint8_t *b)
 {
@@ -112,9 +118,13 @@ static inline const struct fact_port *slice_ports(const struct slice *s)
 {
     return (const struct fact_port *)(slice_endpoints6(s) + s->n6);
 }
+static inline const label_ref *slice_zones(const struct slice *s)
+{
+    return (const label_ref *)(slice_ports(s) + s->nports);
+}
 static inline const uint8_t *slice_text(const struct slice *s)
 {
-    return (const uint8_t *)(slice_ports(s) + s->nports);
+    return (const uint8_t *)(slice_zones(s) + (s->zones ? (size_t)s->n4 + s->n6 : 0));
 }
 /// Bytes of the whole allocation.
 static inline size_t slice_size(const struct slice *s)
@@ -130,6 +140,13 @@ static inline const uint8_t *slice_address(const struct slice *s, size_t i, size
     }
     *len = 16;
     return slice_endpoints6(s)[i - s->n4].address;
+}
+/// Have endpoint `i` of one slice and `j` of another the same address?
+static inline bool slice_same_address(const struct slice *a, size_t i, const struct slice *b, size_t j)
+{
+    size_t len, len2;
+    const uint8_t *p = slice_address(a, i, &len), *q = slice_address(b, j, &len2);
+    return len == len2 && memcmp(p, q, len) == 0;
 }
 
 static inline const struct fact_port *view_ports(const struct index_service *v)
@@ -169,9 +186,9 @@ uint64_t hash_service(const uint8_t *ns, const uint8_t *service);
 uint64_t hash_address(const uint8_t *bytes, size_t len);
 uint64_t hash_pod_ip(const uint8_t *ns, const uint8_t *ip);
 
-/// Namespace or service node of these labels, or NULL.
+/// Namespace or service node of these labels, or NULL. `kind` is NAME_SERVICE or NAME_IMPORT.
 struct namespace_node *find_namespace(const struct store *s, const uint8_t *ns, struct table_cursor *at);
-struct service_node *find_service(const struct store *s, const uint8_t *ns, const uint8_t *service,
+struct service_node *find_service(const struct store *s, enum name_kind kind, const uint8_t *ns, const uint8_t *service,
                                   struct table_cursor *at);
 
 // --- pack.c: objects to bytes, in a buffer of the bound's size, without anything that another object decides
@@ -180,9 +197,10 @@ int pack_name(const char *text, uint8_t *label) CDNS_MUSTCHECK;
 size_t pack_service_bound(const struct kube_service *service);
 /// A view without node and slices. `name` is for the log.
 void pack_service(const struct kube_service *service, const char *name, struct index_service *out);
-size_t pack_slice_bound(const struct kube_slice *slice);
-/// A slice without service, id and generation; only ready endpoints. `name` is for the log.
-void pack_slice(const struct kube_slice *slice, bool pod_names, const char *name, struct slice *out);
+/// Of a KUBE_ENDPOINTSLICE or KUBE_IMPORTED_SLICE.
+size_t pack_slice_bound(const struct kube_object *o, const struct store_options *options);
+/// A slice without service, id and generation; only ready endpoints.
+void pack_slice(const struct kube_object *o, const struct store_options *options, struct slice *out);
 
 // --- reverse.c: tables of addresses; room must be reserved
 /// Takes addresses of `old` that `new` has not (all, if NULL) out of the table.
@@ -207,18 +225,18 @@ void store_release(struct store *s, void *p);
 void store_retire(struct store *s, void *p);
 /// `size` bytes until the next call; NULL when memory is short.
 void *store_scratch(struct store *s, size_t size);
-/// Notes that something DNS can show has changed.
-void store_changed(struct store *s);
-/// Identity of an object within its kind. CDNS_EINVAL: the name is too long to be one.
-int store_identity(const uint8_t *ns, const char *name, uint64_t id[2]) CDNS_MUSTCHECK;
+/// Notes that something of this kind that DNS can show has changed.
+void store_changed(struct store *s, enum kube_kind kind);
+/// Identity of an object. CDNS_EINVAL: the name is too long to be one.
+int store_identity(enum kube_kind kind, const uint8_t *ns, const char *name, uint64_t id[2]) CDNS_MUSTCHECK;
 /// The node of a namespace, which is made if there is none; NULL when memory is short. Room for it was reserved.
 struct namespace_node *namespace_get(struct store *s, const uint8_t *ns);
 /// Removes the node if nothing is in it any more.
 void namespace_drop_unused(struct store *s, struct namespace_node *n);
 
-// --- services.c: services and their slices
+// --- services.c: services and their slices, imported ones too
 int service_upsert(struct store *s, const struct kube_object *o, const uint8_t *ns, const uint8_t *name) CDNS_MUSTCHECK;
-/// Takes the Service object away; its slices stay.
+/// Takes the Service or ServiceImport object away; its slices stay.
 void service_delete(struct store *s, struct service_node *n);
 int slice_upsert(struct store *s, const struct kube_object *o, const uint8_t *ns) CDNS_MUSTCHECK;
 void slice_delete(struct store *s, struct slice *slice);

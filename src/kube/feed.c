@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define KEY_STORE (-1) // the store refused an object
+#define IMPORTS (1u << KUBE_SERVICE_IMPORT | 1u << KUBE_IMPORTED_SLICE)
 
 // After a turn of the loop: one grace period for all that its events replaced.
 static void on_turn(uv_check_t *check)
@@ -21,7 +22,7 @@ void feed_init(struct feed *f, uv_loop_t *loop, struct store *store, const struc
 {
     *f = (struct feed){.store = store, .listener = *listener};
     f->wanted = 1u << KUBE_NAMESPACE | 1u << KUBE_SERVICE | (options->endpoints ? 1u << KUBE_ENDPOINTSLICE : 0) |
-                (options->pods ? 1u << KUBE_POD : 0);
+                (options->pods ? 1u << KUBE_POD : 0) | (options->imports ? IMPORTS : 0);
     uv_check_init(loop, &f->check);
     f->check.data = f;
     uv_check_start(&f->check, on_turn);
@@ -44,6 +45,11 @@ void feed_close(struct feed *f, void (*closed)(void *arg), void *arg)
 bool feed_wants(const struct feed *f, enum kube_kind kind)
 {
     return (f->wanted >> kind & 1) != 0;
+}
+
+bool feed_is_optional(enum kube_kind kind)
+{
+    return (IMPORTS >> kind & 1) != 0;
 }
 
 static void applied(struct feed *f)
@@ -73,19 +79,34 @@ void feed_relist_begin(struct feed *f, enum kube_kind kind)
     store_relist_begin(f->store, kind);
 }
 
+// Tells readers and the listener what is known now.
+static void check_synced(struct feed *f)
+{
+    if ((f->listed & IMPORTS) == IMPORTS)
+        store_set_imports_synced(f->store);
+    if (f->synced || (f->wanted & ~(f->listed | f->refused)) != 0)
+        return;
+    f->synced = true;
+    store_set_synced(f->store);
+    f->listener.synced(f->listener.arg);
+}
+
 void feed_relist_end(struct feed *f, enum kube_kind kind)
 {
-    bool first = (f->listed & f->wanted) != f->wanted;
     store_relist_end(f->store, kind);
     feed_commit(f);
     f->listed |= 1u << kind;
-    if ((f->listed & f->wanted) != f->wanted)
-        return;
-    if (first) {
-        store_set_synced(f->store);
-        f->listener.synced(f->listener.arg);
-    }
-    malloc_trim(0); // what decoding a list took is not needed again soon
+    check_synced(f);
+    if (f->synced)
+        malloc_trim(0); // what decoding a list took is not needed again soon
+}
+
+void feed_refused(struct feed *f, enum kube_kind kind, bool absent)
+{
+    if (absent)
+        f->listed |= 1u << kind;
+    f->refused |= 1u << kind;
+    check_synced(f);
 }
 
 void feed_commit(struct feed *f)

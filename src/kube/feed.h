@@ -15,7 +15,7 @@
 
 /// Who is told.
 struct feed_listener {
-    void (*synced)(void *arg);                    ///< once: every kind has been listed
+    void (*synced)(void *arg);                    ///< once: every kind has been listed, or refused for good
     void (*trouble)(void *arg, const char *text); ///< the present trouble changed; "": there is none
     void *arg;
 };
@@ -23,9 +23,10 @@ struct feed_listener {
 struct feed {
     struct store *store;
     struct feed_listener listener;
-    unsigned wanted, listed; ///< bits by enum kube_kind
-    size_t pending;          ///< objects applied since the last commit
-    bool due;                ///< they are a batch at the end of this turn of the loop
+    unsigned wanted, listed, refused; ///< bits by enum kube_kind
+    bool synced;
+    size_t pending; ///< objects applied since the last commit
+    bool due;       ///< they are a batch at the end of this turn of the loop
     uv_check_t check;
     char trouble[KUBE_KINDS][FEED_TROUBLE_MAX]; ///< "" when a kind has none
     struct {
@@ -42,6 +43,8 @@ void feed_init(struct feed *f, uv_loop_t *loop, struct store *store, const struc
 void feed_close(struct feed *f, void (*closed)(void *arg), void *arg);
 /// Does the store want this kind?
 bool feed_wants(const struct feed *f, enum kube_kind kind);
+/// Is it one that a cluster may do without? Then its refusal holds up nothing else.
+bool feed_is_optional(enum kube_kind kind);
 
 /// Applies one object. `initial`: it is part of a list, of which more is to come: full batches will do.
 void feed_upsert(struct feed *f, const struct kube_object *o, bool initial);
@@ -49,6 +52,9 @@ void feed_delete(struct feed *f, const struct kube_object *o);
 /// Around all objects of a kind.
 void feed_relist_begin(struct feed *f, enum kube_kind kind);
 void feed_relist_end(struct feed *f, enum kube_kind kind);
+/// An optional kind is not to be had now. `absent`: since there is no such resource, which is as if an empty list had
+/// come (but objects that came before stay).
+void feed_refused(struct feed *f, enum kube_kind kind, bool absent);
 /// Ends the batch.
 void feed_commit(struct feed *f);
 

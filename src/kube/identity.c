@@ -10,7 +10,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_store(const struct store_options *a, const struct store_options *b)
 {
-    return a->endpoints == b->endpoints && a->pods == b->pods && a->pod_names == b->pod_names;
+    return a->endpoints == b->endpoints && a->pods == b->pods && a->pod_names == b->pod_names && a->zones == b->zones &&
+           a->imports == b->imports;
 }
 
 bool options_equal(const struct source_options *a, const struct source_options *b)

@@ -50,13 +50,13 @@ struct namespace_node *find_namespace(const struct store *s, const uint8_t *ns, 
     return NULL;
 }
 
-struct service_node *find_service(const struct store *s, const uint8_t *ns, const uint8_t *service,
+struct service_node *find_service(const struct store *s, enum name_kind kind, const uint8_t *ns, const uint8_t *service,
                                   struct table_cursor *at)
 {
     uint64_t hash = hash_service(ns, service);
     *at = table_find(&s->names, hash);
     for (uint64_t word; (word = table_next(at)) != TABLE_EMPTY;) {
-        if (word_high(word) != (uint16_t)hash || word_low(word) != NAME_SERVICE)
+        if (word_high(word) != (uint16_t)hash || word_low(word) != kind)
             continue;
         struct service_node *n = word_pointer(word);
         if (label_equal(n->label, service) && label_equal(n->ns->label, ns))
@@ -75,6 +75,16 @@ uint32_t index_serial(const struct store *s)
     return index_synced(s) ? RCU_READ(s->serial) : 0;
 }
 
+bool index_imports_synced(const struct store *s)
+{
+    return RCU_READ(s->imports_synced);
+}
+
+uint32_t index_imports_serial(const struct store *s)
+{
+    return index_imports_synced(s) ? RCU_READ(s->imports_serial) : 0;
+}
+
 bool index_namespace(const struct store *s, const uint8_t *label)
 {
     struct table_cursor at;
@@ -82,15 +92,27 @@ bool index_namespace(const struct store *s, const uint8_t *label)
     return n != NULL && RCU_READ(n->exists);
 }
 
-const struct index_service *index_service(const struct store *s, const uint8_t *namespace_label,
-                                          const uint8_t *service_label)
+static const struct index_service *find_view(const struct store *s, enum name_kind kind, const uint8_t *ns,
+                                             const uint8_t *service)
 {
     struct table_cursor at;
-    const struct service_node *n = find_service(s, namespace_label, service_label, &at);
+    const struct service_node *n = find_service(s, kind, ns, service, &at);
     if (n == NULL)
         return NULL;
     const struct index_service *v = RCU_READ(n->view);
     return v->type == TYPE_NONE ? NULL : v;
+}
+
+const struct index_service *index_service(const struct store *s, const uint8_t *namespace_label,
+                                          const uint8_t *service_label)
+{
+    return find_view(s, NAME_SERVICE, namespace_label, service_label);
+}
+
+const struct index_service *index_import(const struct store *s, const uint8_t *namespace_label,
+                                         const uint8_t *service_label)
+{
+    return find_view(s, NAME_IMPORT, namespace_label, service_label);
 }
 
 enum kube_service_type index_service_type(const struct index_service *v)
@@ -160,6 +182,7 @@ bool index_slice(const struct index_service *v, size_t i, size_t *nendpoints, si
 static void read_endpoint(const struct slice *s, size_t i, struct index_endpoint *out)
 {
     const uint8_t *text = slice_text(s);
+    out->zone = s->zones ? label_at(text, slice_zones(s)[i]) : no_label;
     if (i < s->n4) {
         const struct endpoint4 *e = &slice_endpoints4(s)[i];
         out->address.len = 4;
@@ -186,6 +209,12 @@ void index_slice_port(const struct index_service *v, size_t slice, size_t i, str
 {
     const struct slice *s = v->slices[slice];
     read_port(&slice_ports(s)[i], slice_text(s), out);
+}
+
+const uint8_t *index_slice_cluster(const struct index_service *v, size_t slice)
+{
+    const struct slice *s = v->slices[slice];
+    return label_at(slice_text(s), s->cluster);
 }
 
 bool index_has_duplicates(const struct index_service *v)

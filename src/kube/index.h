@@ -11,10 +11,13 @@
 
 struct store;
 
-/// Every kind has been listed once.
+/// Every kind has been listed once. (Imports may have been refused.)
 bool index_synced(const struct store *s);
 /// Unix time in seconds of the last change that DNS can show; 0 before the first sync. (SOA serial)
 uint32_t index_serial(const struct store *s);
+/// The same of imports, and of all that is imported. An API server that has no such resource has listed it.
+bool index_imports_synced(const struct store *s);
+uint32_t index_imports_serial(const struct store *s);
 /// Is there a Namespace object of this name?
 bool index_namespace(const struct store *s, const uint8_t *label);
 
@@ -23,6 +26,9 @@ struct index_service;
 /// NULL: no Service object of this name. Endpoint slices without a Service do not make one.
 const struct index_service *index_service(const struct store *s, const uint8_t *namespace_label,
                                           const uint8_t *service_label);
+/// A ServiceImport with its slices, likewise; never KUBE_EXTERNALNAME. No address leads to it (index_by_…).
+const struct index_service *index_import(const struct store *s, const uint8_t *namespace_label,
+                                         const uint8_t *service_label);
 
 enum kube_service_type index_service_type(const struct index_service *v);
 /// The service's own labels: pointers to length bytes.
@@ -52,12 +58,15 @@ struct index_endpoint {
     struct kube_address address;
     const uint8_t *hostname; ///< label with length byte; length 0 when none
     const uint8_t *pod_name; ///< likewise, only with store_options.pod_names and at most 63 bytes; may have dots in it
+    const uint8_t *zone;     ///< likewise, only with store_options.zones, but up to 253 bytes
     bool canonical;          ///< see kube_endpoint
 };
 /// Walks slices: slice `i`'s number of endpoints and ports in `*nendpoints`, `*nports`; false when there are no more.
 bool index_slice(const struct index_service *v, size_t i, size_t *nendpoints, size_t *nports);
 void index_slice_endpoint(const struct index_service *v, size_t slice, size_t i, struct index_endpoint *out);
 void index_slice_port(const struct index_service *v, size_t slice, size_t i, struct index_port *out);
+/// The cluster that an imported slice comes from: a label with length byte, which may have dots in it; length 0: none.
+const uint8_t *index_slice_cluster(const struct index_service *v, size_t slice);
 /// True when an address can stand in two slices of this service (then answers are to be de-duplicated).
 bool index_has_duplicates(const struct index_service *v);
 

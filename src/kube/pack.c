@@ -15,14 +15,18 @@ static size_t label_units(size_t len)
     return len == 0 ? 0 : (1 + len + 1) / 2;
 }
 
-// Bytes of a label's text; 0 when it cannot be one: empty, too long, or bytes that no label of Kubernetes has. Pod
-// names may have dots; names made of them have a label for each part.
-static size_t label_length(const char *text, bool dots)
+// What a text may be. The names of pods and clusters may have dots; names made of them have a label for each part. A
+// topology zone is as many labels.
+enum text_form { TEXT_LABEL, TEXT_DOTTED, TEXT_ZONE };
+
+// Bytes of a text; 0 when names cannot be made of it: empty, too long, or bytes that no label of Kubernetes has, some
+// of which CoreDNS never finds, since they are written with a backslash.
+static size_t text_length(const char *text, enum text_form form)
 {
-    size_t n = 0;
+    size_t n = 0, most = form == TEXT_ZONE ? 253 : 63;
     for (; text[n] != 0; n++)
-        if (n == 63 || (uint8_t)text[n] <= ' ' || (uint8_t)text[n] >= 0x7f || text[n] == '\\' ||
-            (text[n] == '.' && !dots))
+        if (n == most || (uint8_t)text[n] <= ' ' || (uint8_t)text[n] >= 0x7f || strchr("\\\"'();@", text[n]) != NULL ||
+            (text[n] == '.' && form == TEXT_LABEL))
             return 0;
     return n;
 }
@@ -35,9 +39,9 @@ static void lower_label(uint8_t *out, const char *text, size_t len)
 }
 
 // Appends a label, unless it is the one that was appended last.
-static label_ref blob_label(struct blob *b, const char *text, bool dots)
+static label_ref blob_label(struct blob *b, const char *text, enum text_form form)
 {
-    size_t len = label_length(text, dots);
+    size_t len = text_length(text, form);
     if (len == 0)
         return 0;
     uint8_t *place = b->base + 2 * b->units;
@@ -83,7 +87,7 @@ static void pack_ports(struct fact_port *out, uint16_t n, const struct kube_port
     for (uint16_t i = 0; i < n; i++) {
         out[i].number = ports[i].number;
         out[i].protocol = (uint16_t)ports[i].protocol;
-        out[i].name = blob_label(text, ports[i].name, false);
+        out[i].name = blob_label(text, ports[i].name, TEXT_LABEL);
     }
 }
 
@@ -122,12 +126,27 @@ void pack_service(const struct kube_service *service, const char *name, struct i
     out->text_units = (uint16_t)text.units;
 }
 
-size_t pack_slice_bound(const struct kube_slice *slice)
+static const char *cluster_of(const struct kube_object *o)
 {
-    size_t bytes = sizeof(struct slice) + ports_bound(slice->ports, slice->nports);
-    for (size_t i = 0; i < slice->nendpoints; i++)
-        bytes +=
-            sizeof(struct endpoint6) + 4 + strlen(slice->endpoints[i].hostname) + strlen(slice->endpoints[i].pod_name);
+    return o->kind == KUBE_IMPORTED_SLICE ? o->slice.cluster : "";
+}
+
+// Imported services have no names by zone.
+static bool with_zones(const struct kube_object *o, const struct store_options *options)
+{
+    return options->zones && o->kind == KUBE_ENDPOINTSLICE;
+}
+
+size_t pack_slice_bound(const struct kube_object *o, const struct store_options *options)
+{
+    const struct kube_slice *slice = &o->slice;
+    bool zones = with_zones(o, options);
+    size_t bytes = sizeof(struct slice) + ports_bound(slice->ports, slice->nports) + 2 + strlen(cluster_of(o));
+    for (size_t i = 0; i < slice->nendpoints; i++) {
+        const struct kube_endpoint *e = &slice->endpoints[i];
+        bytes += sizeof(struct endpoint6) + 4 + strlen(e->hostname) + strlen(e->pod_name);
+        bytes += zones ? sizeof(label_ref) + 2 + strlen(e->zone) : 0;
+    }
     return bytes;
 }
 
@@ -139,9 +158,9 @@ static size_t endpoints_count(const struct kube_slice *slice, size_t text_units,
         const struct kube_endpoint *e = &slice->endpoints[i];
         if (!e->ready)
             continue;
-        text_units += label_units(label_length(e->hostname, false));
+        text_units += label_units(text_length(e->hostname, TEXT_LABEL));
         if (pod_names)
-            text_units += label_units(label_length(e->pod_name, true));
+            text_units += label_units(text_length(e->pod_name, TEXT_DOTTED));
         if (text_units > TEXT_UNITS_MAX || out->n4 + out->n6 == UINT16_MAX)
             break;
         if (e->address.len == 4)
@@ -158,14 +177,10 @@ static bool may_have_duplicates(const struct slice *s)
     size_t n = (size_t)s->n4 + s->n6;
     if (n > 32)
         return true;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < i; j++) {
-            size_t leni, lenj;
-            const uint8_t *a = slice_address(s, i, &leni), *b = slice_address(s, j, &lenj);
-            if (leni == lenj && memcmp(a, b, leni) == 0)
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (slice_same_address(s, i, s, j))
                 return true;
-        }
-    }
     return false;
 }
 
@@ -178,8 +193,8 @@ static void pack_endpoints(const struct kube_endpoint *endpoints, size_t n, bool
         const struct kube_endpoint *e = &endpoints[i];
         if (!e->ready)
             continue;
-        label_ref host = blob_label(text, e->hostname, false);
-        label_ref pod = pod_names ? blob_label(text, e->pod_name, true) : 0;
+        label_ref host = blob_label(text, e->hostname, TEXT_LABEL);
+        label_ref pod = pod_names ? blob_label(text, e->pod_name, TEXT_DOTTED) : 0;
         if (e->address.len == 4) {
             memcpy(e4->address, e->address.bytes, 4);
             e4->hostname = host;
@@ -195,20 +210,99 @@ static void pack_endpoints(const struct kube_endpoint *endpoints, size_t n, bool
     }
 }
 
-void pack_slice(const struct kube_slice *slice, bool pod_names, const char *name, struct slice *out)
+// Topology zones: few, each of many endpoints, so that each stands in the text once.
+struct zones {
+    size_t n, units; // of text
+    const char *texts[1000];
+    label_ref refs[1000];
+};
+
+static size_t zones_find(const struct zones *z, const char *text)
 {
+    size_t i = 0;
+    while (i < z->n && z->texts[i] != text && strcmp(z->texts[i], text) != 0)
+        i++;
+    return i;
+}
+
+// Those that names can be made of. What a list of no sense has more than fits stays without a zone.
+static void zones_collect(struct zones *z, const struct kube_slice *slice)
+{
+    for (size_t i = 0; i < slice->nendpoints; i++) {
+        const struct kube_endpoint *e = &slice->endpoints[i];
+        size_t units = label_units(text_length(e->zone, TEXT_ZONE));
+        if (!e->ready || units == 0 || z->units + units > TEXT_UNITS_MAX / 2 || zones_find(z, e->zone) < z->n ||
+            z->n == sizeof z->texts / sizeof z->texts[0])
+            continue;
+        z->texts[z->n++] = e->zone;
+        z->units += units;
+    }
+}
+
+// An address that stands in the slice several times is in the zone that it was given last.
+static void zones_settle(struct slice *s, label_ref *zones)
+{
+    uint16_t slots[2 << 16], first[UINT16_MAX]; // the first endpoint of an address: number + 1
+    size_t n = (size_t)s->n4 + s->n6, mask = 15;
+    while (mask < 2 * n)
+        mask = 2 * mask + 1;
+    memset(slots, 0, (mask + 1) * sizeof slots[0]);
+    for (size_t i = 0; i < n; i++) {
+        size_t len;
+        const uint8_t *address = slice_address(s, i, &len);
+        size_t at = hash_address(address, len) & mask;
+        while (slots[at] != 0 && !slice_same_address(s, slots[at] - 1u, s, i))
+            at = (at + 1) & mask;
+        if (slots[at] == 0)
+            slots[at] = (uint16_t)(i + 1);
+        else if (zones[i] != 0)
+            zones[slots[at] - 1] = zones[i];
+        first[i] = slots[at];
+    }
+    for (size_t i = 0; i < n; i++)
+        zones[i] = zones[first[i] - 1];
+}
+
+static void pack_zones(const struct kube_endpoint *endpoints, size_t n, struct zones *z, struct slice *out,
+                       struct blob *text)
+{
+    label_ref *zones = (label_ref *)slice_zones(out);
+    size_t next4 = 0, next6 = out->n4;
+    for (size_t i = 0; i < z->n; i++)
+        z->refs[i] = blob_label(text, z->texts[i], TEXT_ZONE);
+    for (size_t i = 0; i < n; i++) {
+        if (!endpoints[i].ready)
+            continue;
+        size_t zone = zones_find(z, endpoints[i].zone);
+        zones[endpoints[i].address.len == 4 ? next4++ : next6++] = zone < z->n ? z->refs[zone] : 0;
+    }
+    if (out->duplicates)
+        zones_settle(out, zones);
+}
+
+void pack_slice(const struct kube_object *o, const struct store_options *options, struct slice *out)
+{
+    const struct kube_slice *slice = &o->slice;
+    struct zones zones;
+    zones.n = zones.units = 0;
+    if (with_zones(o, options))
+        zones_collect(&zones, slice);
     memset(out, 0, sizeof *out);
-    out->nports = ports_count(slice->nports, "slice", name);
-    size_t port_units = 0;
+    out->nports = ports_count(slice->nports, "slice", o->name);
+    size_t units = zones.units + label_units(text_length(cluster_of(o), TEXT_DOTTED));
     for (size_t i = 0; i < out->nports; i++)
-        port_units += label_units(strnlen(slice->ports[i].name, 63));
-    size_t n = endpoints_count(slice, port_units, pod_names, out);
+        units += label_units(strnlen(slice->ports[i].name, 63));
+    size_t n = endpoints_count(slice, units, options->pod_names, out);
     if (n < slice->nendpoints)
-        log_plugin(LOG_LEVEL_WARNING, "kubernetes", "slice %s: only the first %zu of %zu endpoints are used", name, n,
-                   slice->nendpoints);
+        log_plugin(LOG_LEVEL_WARNING, "kubernetes", "slice %s: only the first %zu of %zu endpoints are used", o->name,
+                   n, slice->nendpoints);
+    out->zones = zones.n > 0;
     struct blob text = {.base = (uint8_t *)slice_text(out)};
     pack_ports((struct fact_port *)slice_ports(out), out->nports, slice->ports, &text);
-    pack_endpoints(slice->endpoints, n, pod_names, out, &text);
-    out->text_units = (uint16_t)text.units;
+    out->cluster = blob_label(&text, cluster_of(o), TEXT_DOTTED);
+    pack_endpoints(slice->endpoints, n, options->pod_names, out, &text);
     out->duplicates = may_have_duplicates(out);
+    if (out->zones)
+        pack_zones(slice->endpoints, n, &zones, out, &text);
+    out->text_units = (uint16_t)text.units;
 }

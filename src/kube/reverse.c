@@ -19,13 +19,6 @@ uint64_t reverse_hash_endpoint(uint64_t word)
     return hash_endpoint(word_pointer(word), word_high(word));
 }
 
-static bool same_address(const struct slice *a, size_t i, const struct slice *b, size_t j)
-{
-    size_t len, len2;
-    const uint8_t *p = slice_address(a, i, &len), *q = slice_address(b, j, &len2);
-    return len == len2 && memcmp(p, q, len) == 0;
-}
-
 static size_t endpoints_of(const struct slice *s)
 {
     return s == NULL ? 0 : (size_t)s->n4 + s->n6;
@@ -51,7 +44,7 @@ static void match(const struct slice *old, const struct slice *new_, uint16_t *p
     }
     for (size_t i = 0; nold > 0 && i < n; i++) {
         uint16_t *p = &heads[hash_endpoint(new_, i) & mask];
-        while (*p != 0 && !same_address(old, *p - 1u, new_, i))
+        while (*p != 0 && !slice_same_address(old, *p - 1u, new_, i))
             p = &next[*p - 1];
         partner[i] = *p;
         if (*p != 0)

@@ -67,21 +67,26 @@ void *store_scratch(struct store *s, size_t size)
     return s->scratch;
 }
 
-void store_changed(struct store *s)
+void store_changed(struct store *s, enum kube_kind kind)
 {
+    uint32_t now = (uint32_t)(clock_realtime_ns() / 1000000000);
+    bool imports = kind == KUBE_SERVICE_IMPORT || kind == KUBE_IMPORTED_SLICE;
     s->stats.changes++;
-    RCU_ASSIGN(s->serial, (uint32_t)(clock_realtime_ns() / 1000000000));
+    if (!imports)
+        RCU_ASSIGN(s->serial, now);
+    if (imports || kind == KUBE_NAMESPACE)
+        RCU_ASSIGN(s->imports_serial, now);
 }
 
-int store_identity(const uint8_t *ns, const char *name, uint64_t id[2])
+int store_identity(enum kube_kind kind, const uint8_t *ns, const char *name, uint64_t id[2])
 {
-    uint8_t key[64 + 253];
-    size_t len = strnlen(name, 254);
+    uint8_t key[1 + 64 + 253] = {(uint8_t)kind};
+    size_t len = strnlen(name, 254), ns_len = 1u + ns[0];
     if (len == 0 || len > 253)
         return CDNS_EINVAL;
-    memcpy(key, ns, 1u + ns[0]);
-    memcpy(key + 1 + ns[0], name, len);
-    siphash24_128(siphash_process_key(), key, 1u + ns[0] + len, id);
+    memcpy(key + 1, ns, ns_len);
+    memcpy(key + 1 + ns_len, name, len);
+    siphash24_128(siphash_process_key(), key, 1 + ns_len + len, id);
     return 0;
 }
 
@@ -124,7 +129,7 @@ static int namespace_upsert(struct store *s, const uint8_t *name)
         return 0;
     RCU_ASSIGN(n->exists, true);
     s->stats.namespaces++;
-    store_changed(s);
+    store_changed(s, KUBE_NAMESPACE);
     return 0;
 }
 
@@ -134,7 +139,7 @@ static void namespace_delete(struct store *s, struct namespace_node *n)
         return;
     RCU_ASSIGN(n->exists, false);
     s->stats.namespaces--;
-    store_changed(s);
+    store_changed(s, KUBE_NAMESPACE);
     namespace_drop_unused(s, n);
 }
 
@@ -171,7 +176,7 @@ static void pod_delete(struct store *s, struct pod *pod)
         table_erase(&s->pods, &at);
     pod_drop(s, pod);
     s->stats.pods--;
-    store_changed(s);
+    store_changed(s, KUBE_POD);
 }
 
 #define POD_IPS_MAX 16 // a pod has one of each family
@@ -202,7 +207,7 @@ static struct pod *pod_new(struct store *s, const struct kube_pod *from, const u
 static int pod_upsert(struct store *s, const struct kube_object *o, const uint8_t *ns)
 {
     uint64_t id[2];
-    int e = store_identity(ns, o->name, id);
+    int e = store_identity(KUBE_POD, ns, o->name, id);
     if (e != 0 || !s->options.pods)
         return e;
     struct table_cursor at;
@@ -237,18 +242,23 @@ static int pod_upsert(struct store *s, const struct kube_object *o, const uint8_
         table_insert(&s->pods, id[0], word_make(pod, 0, 0));
         s->stats.pods++;
     }
-    store_changed(s);
+    store_changed(s, KUBE_POD);
     return 0;
 }
 
 // --- any object
+
+static bool is_named_by_label(enum kube_kind kind)
+{
+    return kind == KUBE_NAMESPACE || kind == KUBE_SERVICE || kind == KUBE_SERVICE_IMPORT;
+}
 
 int store_upsert(struct store *s, const struct kube_object *o)
 {
     uint8_t ns[64], name[64];
     if (o->kind != KUBE_NAMESPACE && pack_name(o->namespace_, ns) != 0)
         return CDNS_EINVAL;
-    if ((o->kind == KUBE_NAMESPACE || o->kind == KUBE_SERVICE) && pack_name(o->name, name) != 0)
+    if (is_named_by_label(o->kind) && pack_name(o->name, name) != 0)
         return CDNS_EINVAL;
     switch (o->kind) {
     case KUBE_NAMESPACE:
@@ -260,8 +270,9 @@ int store_upsert(struct store *s, const struct kube_object *o)
     case KUBE_POD:
         return pod_upsert(s, o, ns);
     case KUBE_SERVICE_IMPORT:
+        return s->options.imports ? service_upsert(s, o, ns, name) : 0;
     case KUBE_IMPORTED_SLICE:
-        return 0;
+        return s->options.imports ? slice_upsert(s, o, ns) : 0;
     case KUBE_KINDS:
         break;
     }
@@ -274,20 +285,31 @@ void store_delete(struct store *s, const struct kube_object *o)
     uint64_t id[2];
     struct table_cursor at;
     void *found;
-    if (o->kind == KUBE_NAMESPACE) {
-        if (pack_name(o->name, name) == 0 && (found = find_namespace(s, name, &at)) != NULL)
+    if (o->kind != KUBE_NAMESPACE && pack_name(o->namespace_, ns) != 0)
+        return;
+    if (is_named_by_label(o->kind) ? pack_name(o->name, name) != 0 : store_identity(o->kind, ns, o->name, id) != 0)
+        return;
+    switch (o->kind) {
+    case KUBE_NAMESPACE:
+        if ((found = find_namespace(s, name, &at)) != NULL)
             namespace_delete(s, found);
-    } else if (pack_name(o->namespace_, ns) != 0) {
-        return;
-    } else if (o->kind == KUBE_SERVICE) {
-        if (pack_name(o->name, name) == 0 && (found = find_service(s, ns, name, &at)) != NULL)
+        break;
+    case KUBE_SERVICE:
+    case KUBE_SERVICE_IMPORT:
+        if ((found = find_service(s, o->kind == KUBE_SERVICE ? NAME_SERVICE : NAME_IMPORT, ns, name, &at)) != NULL)
             service_delete(s, found);
-    } else if (store_identity(ns, o->name, id) != 0) {
-        return;
-    } else if (o->kind == KUBE_ENDPOINTSLICE && (found = find_slice(s, id, &at)) != NULL) {
-        slice_delete(s, found);
-    } else if (o->kind == KUBE_POD && (found = find_pod(s, id, &at)) != NULL) {
-        pod_delete(s, found);
+        break;
+    case KUBE_ENDPOINTSLICE:
+    case KUBE_IMPORTED_SLICE:
+        if ((found = find_slice(s, id, &at)) != NULL)
+            slice_delete(s, found);
+        break;
+    case KUBE_POD:
+        if ((found = find_pod(s, id, &at)) != NULL)
+            pod_delete(s, found);
+        break;
+    case KUBE_KINDS:
+        break;
     }
 }
 
@@ -296,35 +318,57 @@ void store_relist_begin(struct store *s, enum kube_kind kind)
     s->generation[kind]++;
 }
 
-static void sweep_names(struct store *s, enum kube_kind kind)
+static void sweep_namespaces(struct store *s)
 {
     struct table_cursor c = table_all(&s->names);
     for (uint64_t word; (word = table_next_of_all(&c)) != TABLE_EMPTY;) {
-        if (kind == KUBE_NAMESPACE && word_low(word) == NAME_NAMESPACE) {
-            struct namespace_node *n = word_pointer(word);
-            if (n->generation != s->generation[kind])
-                namespace_delete(s, n);
-        } else if (kind == KUBE_SERVICE && word_low(word) == NAME_SERVICE) {
-            struct service_node *n = word_pointer(word);
-            if (n->generation != s->generation[kind])
-                service_delete(s, n);
-        }
+        struct namespace_node *n = word_pointer(word);
+        if (word_low(word) == NAME_NAMESPACE && n->generation != s->generation[KUBE_NAMESPACE])
+            namespace_delete(s, n);
+    }
+}
+
+static void sweep_services(struct store *s, enum kube_kind kind)
+{
+    enum name_kind swept = kind == KUBE_SERVICE ? NAME_SERVICE : NAME_IMPORT;
+    struct table_cursor c = table_all(&s->names);
+    for (uint64_t word; (word = table_next_of_all(&c)) != TABLE_EMPTY;) {
+        struct service_node *n = word_pointer(word);
+        if (word_low(word) == swept && n->generation != (s->generation[kind] & GENERATION_MASK))
+            service_delete(s, n);
+    }
+}
+
+static void sweep_slices(struct store *s, enum kube_kind kind)
+{
+    struct table_cursor c = table_all(&s->slices);
+    for (uint64_t word; (word = table_next_of_all(&c)) != TABLE_EMPTY;) {
+        struct slice *slice = word_pointer(word);
+        if (slice->service->imported == (kind == KUBE_IMPORTED_SLICE) && slice->generation != s->generation[kind])
+            slice_delete(s, slice);
+    }
+}
+
+static void sweep_pods(struct store *s)
+{
+    struct table_cursor c = table_all(&s->pods);
+    for (uint64_t word; (word = table_next_of_all(&c)) != TABLE_EMPTY;) {
+        struct pod *pod = word_pointer(word);
+        if (pod->generation != s->generation[KUBE_POD])
+            pod_delete(s, pod);
     }
 }
 
 void store_relist_end(struct store *s, enum kube_kind kind)
 {
-    if (kind == KUBE_NAMESPACE || kind == KUBE_SERVICE) {
-        sweep_names(s, kind);
-        return;
-    }
-    struct table_cursor c = table_all(kind == KUBE_POD ? &s->pods : &s->slices);
-    for (uint64_t word; (word = table_next_of_all(&c)) != TABLE_EMPTY;) {
-        if (kind == KUBE_POD && ((struct pod *)word_pointer(word))->generation != s->generation[kind])
-            pod_delete(s, word_pointer(word));
-        else if (kind == KUBE_ENDPOINTSLICE && ((struct slice *)word_pointer(word))->generation != s->generation[kind])
-            slice_delete(s, word_pointer(word));
-    }
+    if (kind == KUBE_NAMESPACE)
+        sweep_namespaces(s);
+    else if (kind == KUBE_SERVICE || kind == KUBE_SERVICE_IMPORT)
+        sweep_services(s, kind);
+    else if (kind == KUBE_ENDPOINTSLICE || kind == KUBE_IMPORTED_SLICE)
+        sweep_slices(s, kind);
+    else
+        sweep_pods(s);
 }
 
 void store_commit(struct store *s)
@@ -343,6 +387,11 @@ void store_commit(struct store *s)
 void store_set_synced(struct store *s)
 {
     RCU_ASSIGN(s->synced, true);
+}
+
+void store_set_imports_synced(struct store *s)
+{
+    RCU_ASSIGN(s->imports_synced, true);
 }
 
 void store_stats(const struct store *s, struct store_stats *out)
@@ -388,7 +437,7 @@ static void free_all(struct store *s, struct table *t)
         return;
     struct table_cursor c = table_all(t);
     for (uint64_t word; (word = table_next_of_all(&c)) != TABLE_EMPTY;) {
-        if (t == &s->names && word_low(word) == NAME_SERVICE)
+        if (t == &s->names && word_low(word) != NAME_NAMESPACE)
             store_release(s, ((struct service_node *)word_pointer(word))->view);
         store_release(s, word_pointer(word));
     }

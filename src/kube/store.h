@@ -17,6 +17,8 @@ struct store_options {
     bool endpoints; ///< keep EndpointSlices (false: noendpoints)
     bool pods;      ///< keep Pods (pods verified)
     bool pod_names; ///< keep endpoints' pod names (endpoint_pod_names)
+    bool zones;     ///< keep endpoints' topology zones (zonal)
+    bool imports;   ///< keep ServiceImports and their slices (multicluster)
 };
 
 /// NULL when memory is short.
@@ -39,10 +41,13 @@ void store_commit(struct store *s);
 #define STORE_BATCH 1000
 /// The first full lists of every kind that the options ask for are in: readers stop answering SERVFAIL.
 void store_set_synced(struct store *s);
+/// The same of imports, which an API server may not have or not show.
+void store_set_imports_synced(struct store *s);
 
 /// Counts for metrics and tests.
 struct store_stats {
-    size_t namespaces, services, slices, endpoints, pods; ///< kept (endpoints: ready addresses)
+    size_t namespaces, services, slices, endpoints, pods; ///< kept (endpoints: ready addresses, imported ones too)
+    size_t imports, imported_slices;                      ///< likewise
     size_t bytes;                                         ///< heap bytes of the store and its index, as it counts them
     uint64_t changes;                                     ///< upserts and deletes that changed something
 };

@@ -47,17 +47,27 @@ static bool visible(const char *name)
     return found;
 }
 
-static int setup(void **unused)
+static int set_up_with(const struct store_options *options)
 {
-    (void)unused;
-    static const struct store_options options = {.endpoints = true};
     static const struct feed_listener listener = {.synced = on_synced, .trouble = on_trouble};
     synced = 0;
     trouble[0] = '\0';
     uv_loop_init(&loop);
-    store = store_new(&options);
-    feed_init(&feed, &loop, store, &options, &listener);
+    store = store_new(options);
+    feed_init(&feed, &loop, store, options, &listener);
     return 0;
+}
+
+static int setup(void **unused)
+{
+    (void)unused;
+    return set_up_with(&(struct store_options){.endpoints = true});
+}
+
+static int setup_imports(void **unused)
+{
+    (void)unused;
+    return set_up_with(&(struct store_options){.imports = true});
 }
 
 static void ignore(void *arg)
@@ -120,6 +130,44 @@ static void synced_when_all_are_listed(void **unused)
     assert_int_equal(synced, 1);
 }
 
+static void list(enum kube_kind kind)
+{
+    feed_relist_begin(&feed, kind);
+    feed_relist_end(&feed, kind);
+}
+
+// Whoever may not see imports knows all else.
+static void synced_without_imports(void **unused)
+{
+    (void)unused;
+    list(KUBE_NAMESPACE);
+    list(KUBE_SERVICE);
+    assert_int_equal(synced, 0);
+    feed_refused(&feed, KUBE_SERVICE_IMPORT, false);
+    assert_int_equal(synced, 0);
+    list(KUBE_IMPORTED_SLICE);
+    assert_int_equal(synced, 1);
+    assert_false(index_imports_synced(store));
+    list(KUBE_SERVICE_IMPORT);
+    assert_true(index_imports_synced(store));
+    feed_refused(&feed, KUBE_SERVICE_IMPORT, false);
+    assert_true(index_imports_synced(store));
+    assert_int_equal(synced, 1);
+}
+
+// Where there is no such resource nothing is imported: that is known.
+static void imports_that_cannot_be(void **unused)
+{
+    (void)unused;
+    feed_refused(&feed, KUBE_SERVICE_IMPORT, true);
+    feed_refused(&feed, KUBE_IMPORTED_SLICE, true);
+    assert_true(index_imports_synced(store));
+    list(KUBE_SERVICE);
+    assert_int_equal(synced, 0);
+    list(KUBE_NAMESPACE);
+    assert_int_equal(synced, 1);
+}
+
 static void trouble_of_several(void **unused)
 {
     (void)unused;
@@ -140,6 +188,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(changes_show_after_a_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_are_committed_in_batches, setup, teardown),
         cmocka_unit_test_setup_teardown(synced_when_all_are_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(synced_without_imports, setup_imports, teardown),
+        cmocka_unit_test_setup_teardown(imports_that_cannot_be, setup_imports, teardown),
         cmocka_unit_test_setup_teardown(trouble_of_several, setup, teardown),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

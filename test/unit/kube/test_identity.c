@@ -49,6 +49,8 @@ static void differences(void **unused)
                                                 {.store = {.endpoints = true}},
                                                 {.store = {.pods = true}},
                                                 {.store = {.pod_names = true}},
+                                                {.store = {.zones = true}},
+                                                {.store = {.imports = true}},
                                             };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         assert_true(options_equal(&others[i], &others[i]));

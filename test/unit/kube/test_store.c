@@ -16,7 +16,8 @@ static const uint8_t default_label[] = "\7default", web_label[] = "\3web";
 
 static struct store *new_store(void)
 {
-    struct store *s = store_new(&(struct store_options){.endpoints = true, .pods = true, .pod_names = true});
+    struct store *s = store_new(
+        &(struct store_options){.endpoints = true, .pods = true, .pod_names = true, .zones = true, .imports = true});
     assert_non_null(s);
     return s;
 }
@@ -59,13 +60,17 @@ static void names_that_dns_cannot_have(void **state)
         o = object(KUBE_SERVICE, bad[i]);
         assert_int_equal(store_upsert(s, &o), CDNS_EINVAL);
         store_delete(s, &o);
+        o = object(KUBE_SERVICE_IMPORT, bad[i]);
+        assert_int_equal(store_upsert(s, &o), CDNS_EINVAL);
+        store_delete(s, &o);
         o = object(KUBE_SERVICE, "web");
         o.namespace_ = bad[i];
         assert_int_equal(store_upsert(s, &o), CDNS_EINVAL);
         store_delete(s, &o);
     }
-    for (int kind = KUBE_ENDPOINTSLICE; kind <= KUBE_POD; kind++) {
-        struct kube_object o = object((enum kube_kind)kind, longest);
+    static const enum kube_kind others[] = {KUBE_ENDPOINTSLICE, KUBE_POD, KUBE_IMPORTED_SLICE};
+    for (int i = 0; i < 3; i++) {
+        struct kube_object o = object(others[i], longest);
         assert_int_equal(store_upsert(s, &o), CDNS_EINVAL);
         store_delete(s, &o);
     }
@@ -177,6 +182,43 @@ static void serial_is_the_last_change(void **state)
     store_free(s);
 }
 
+// What is imported and what is not are zones of their own; namespaces are of both.
+static void serials_of_two_zones(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    struct kube_object service = object(KUBE_SERVICE, "web"), import = object(KUBE_SERVICE_IMPORT, "web"), slice;
+    struct kube_endpoint *e = make_slice(&slice, 1);
+    clock_set_for_test(1, 1000 * INT64_C(1000000000));
+    assert_int_equal(store_upsert(s, &service), 0);
+    assert_int_equal(store_upsert(s, &import), 0);
+    store_set_synced(s);
+    assert_int_equal(index_serial(s), 1000);
+    assert_int_equal(index_imports_serial(s), 0);
+    assert_false(index_imports_synced(s));
+    store_set_imports_synced(s);
+    assert_true(index_imports_synced(s));
+    assert_int_equal(index_imports_serial(s), 1000);
+    clock_set_for_test(1, 2000 * INT64_C(1000000000));
+    slice.kind = KUBE_IMPORTED_SLICE;
+    slice.slice.cluster = "east";
+    assert_int_equal(store_upsert(s, &slice), 0);
+    assert_int_equal(index_serial(s), 1000);
+    assert_int_equal(index_imports_serial(s), 2000);
+    clock_set_for_test(1, 3000 * INT64_C(1000000000));
+    store_delete(s, &service);
+    assert_int_equal(index_serial(s), 3000);
+    assert_int_equal(index_imports_serial(s), 2000);
+    clock_set_for_test(1, 4000 * INT64_C(1000000000));
+    struct kube_object ns = object(KUBE_NAMESPACE, "default");
+    assert_int_equal(store_upsert(s, &ns), 0);
+    assert_int_equal(index_serial(s), 4000);
+    assert_int_equal(index_imports_serial(s), 4000);
+    clock_set_for_test(0, 0);
+    free(e);
+    store_free(s);
+}
+
 static void pods_that_end(void **state)
 {
     (void)state;
@@ -209,6 +251,10 @@ static void kinds_that_are_not_kept(void **state)
     struct kube_address ip = {.len = 4, .bytes = {10, 0, 0, 1}};
     struct kube_endpoint *e = make_slice(&o, 1);
     assert_int_equal(store_upsert(s, &o), 0);
+    o.kind = KUBE_IMPORTED_SLICE;
+    assert_int_equal(store_upsert(s, &o), 0);
+    o = object(KUBE_SERVICE_IMPORT, "web");
+    assert_int_equal(store_upsert(s, &o), 0);
     o = object(KUBE_POD, "p");
     o.pod = (struct kube_pod){.ips = &ip, .nips = 1};
     assert_int_equal(store_upsert(s, &o), 0);
@@ -240,6 +286,98 @@ static void names_in_any_case(void **state)
     }
     free(e);
     store_free(s);
+}
+
+// Nobody checks an endpoint's zone.
+static void zones_of_any_text(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    struct kube_object service = object(KUBE_SERVICE, "web"), o;
+    static char longest[254], longer[255];
+    memset(longest, 'z', 253);
+    memset(longer, 'z', 254);
+    static const struct {
+        const char *text, *kept;
+    } cases[] = {{"Eu-West-1.A", "eu-west-1.a"},
+                 {longest, longest},
+                 {longer, ""},
+                 {"", ""},
+                 {"\xc3\xa4", ""},
+                 {"a b", ""},
+                 {"a\\.b", ""},
+                 {"(a)", ""},
+                 {"@", ""},
+                 {"..", ".."}};
+    enum { N = sizeof cases / sizeof cases[0] };
+    struct kube_endpoint *e = make_slice(&o, N);
+    for (size_t i = 0; i < N; i++)
+        e[i].zone = cases[i].text;
+    assert_int_equal(store_upsert(s, &service), 0);
+    assert_int_equal(store_upsert(s, &o), 0);
+    for (size_t i = 0; i < N; i++) {
+        struct index_endpoint out;
+        index_slice_endpoint(find_web(s), 0, i, &out);
+        assert_int_equal(out.zone[0], strlen(cases[i].kept));
+        assert_memory_equal(out.zone + 1, cases[i].kept, out.zone[0]);
+    }
+    free(e);
+    store_free(s);
+}
+
+// More zones, with more text, than any slice has: some endpoints stay without, none gets another's.
+static void zones_without_end(void **state)
+{
+    (void)state;
+    struct store *s = new_store();
+    struct kube_object service = object(KUBE_SERVICE, "web"), o;
+    static char names[3000][200];
+    struct kube_endpoint *e = make_slice(&o, 6000);
+    assert_int_equal(store_upsert(s, &service), 0);
+    for (size_t len = 10; len < 200; len += 189) {
+        for (size_t i = 0; i < 6000; i++) {
+            snprintf(names[i % 3000], sizeof names[0], "%0*zu", (int)len, i % 3000);
+            e[i].zone = names[i % 3000];
+        }
+        assert_int_equal(store_upsert(s, &o), 0);
+        size_t with = 0;
+        for (size_t i = 0; i < 6000; i++) {
+            struct index_endpoint out;
+            index_slice_endpoint(find_web(s), 0, i, &out);
+            with += out.zone[0] > 0;
+            if (out.zone[0] > 0)
+                assert_memory_equal(out.zone + 1, names[i % 3000], len);
+        }
+        assert_true(with >= 600 && with < 6000);
+    }
+    free(e);
+    store_free(s);
+}
+
+// Without the option a zone costs nothing.
+static void zones_cost_only_who_wants_them(void **state)
+{
+    (void)state;
+    size_t bytes[2][2];
+    for (int wanted = 0; wanted < 2; wanted++) {
+        for (int given = 0; given < 2; given++) {
+            struct store *s = store_new(&(struct store_options){.endpoints = true, .zones = wanted});
+            struct store_stats st;
+            struct kube_object o;
+            struct kube_endpoint *e = make_slice(&o, 1000);
+            for (size_t i = 0; given && i < 1000; i++)
+                e[i].zone = i % 2 == 0 ? "eu-west-1a" : "eu-west-1b";
+            assert_int_equal(store_upsert(s, &o), 0);
+            store_commit(s);
+            store_stats(s, &st);
+            bytes[wanted][given] = st.bytes;
+            free(e);
+            store_free(s);
+        }
+    }
+    assert_int_equal(bytes[0][0], bytes[0][1]);
+    assert_in_range(bytes[1][0] - bytes[0][0], 0, 5000); // the buffer that slices are built in
+    assert_in_range(bytes[1][1] - bytes[1][0], 2000, 13000);
 }
 
 // --- very many objects with one address
@@ -403,6 +541,10 @@ int main(void)
         cmocka_unit_test(pods_that_end),
         cmocka_unit_test(kinds_that_are_not_kept),
         cmocka_unit_test(names_in_any_case),
+        cmocka_unit_test(serials_of_two_zones),
+        cmocka_unit_test(zones_of_any_text),
+        cmocka_unit_test(zones_without_end),
+        cmocka_unit_test(zones_cost_only_who_wants_them),
         cmocka_unit_test(one_address_of_thousands),
         cmocka_unit_test(the_oldest_claim_of_a_cluster_ip_answers),
         cmocka_unit_test(one_address_throughout_a_slice),

@@ -21,6 +21,8 @@
 static const char *const namespaces[NAMESPACES] = {"default", "kube-system", "n3"};
 static const char *const services[SERVICES] = {"web", "db", "a-rather-long-service-name", "4"};
 static const char *const hostnames[] = {"", "", "db-0", "db-1", "Mixed-Case"};
+static const char *const zones[] = {"", "zone-a", "Zone-B", "eu.west-1.c", "no zone"};
+static const char *const clusters[] = {"", "east", "West.2"};
 
 struct model_object {
     bool present, named; // named: since the relist began
@@ -31,11 +33,12 @@ struct model_object {
     char name[32];
 };
 
-static struct model_object model_namespaces[NAMESPACES], model_services[NAMESPACES][SERVICES],
-    model_slices[NAMESPACES][SLICES], model_pods[NAMESPACES][PODS];
+// Of services and slices first the cluster's own, then the imported ones.
+static struct model_object model_namespaces[NAMESPACES], model_services[2][NAMESPACES][SERVICES],
+    model_slices[2][NAMESPACES][SLICES], model_pods[NAMESPACES][PODS];
 static struct kube_address addresses[ADDRESSES];
 static struct store *store;
-static bool pod_names;
+static bool pod_names, with_zones, with_imports;
 static unsigned naddresses; // in use
 
 static unsigned seed;
@@ -84,7 +87,8 @@ static void random_service(struct model_object *m)
 {
     static const char *const targets[] = {"example.org", "Web.Default.svc.cluster.local.", ""};
     struct kube_service *s = &m->o.service;
-    *s = (struct kube_service){.type = (enum kube_service_type)dice(3), .cluster_ips = m->ips};
+    unsigned types = m->o.kind == KUBE_SERVICE ? 3 : 2;
+    *s = (struct kube_service){.type = (enum kube_service_type)dice(types), .cluster_ips = m->ips};
     random_ports(m, &s->ports, &s->nports);
     if (s->type == KUBE_CLUSTERIP)
         for (s->ncluster_ips = 0; s->ncluster_ips < dice(4); s->ncluster_ips++)
@@ -97,6 +101,7 @@ static void random_slice(struct model_object *m)
 {
     struct kube_slice *s = &m->o.slice;
     *s = (struct kube_slice){.service = dice(8) == 0 ? "" : services[dice(SERVICES)], .endpoints = m->endpoints};
+    s->cluster = clusters[dice(3)];
     random_ports(m, &s->ports, &s->nports);
     s->nendpoints = dice(4) == 0 ? dice(ENDPOINTS) : dice(4);
     for (size_t i = 0; i < s->nendpoints; i++)
@@ -106,7 +111,7 @@ static void random_slice(struct model_object *m)
             .ready = dice(4) > 0,
             .hostname = hostnames[dice(5)],
             .pod_name = dice(2) == 0 ? "" : "pod.with-dots",
-            .zone = "",
+            .zone = zones[dice(5)],
         };
 }
 
@@ -132,9 +137,9 @@ static void change(struct model_object *m)
         return;
     }
     if (!m->present || dice(5) > 0) {
-        if (m->o.kind == KUBE_SERVICE)
+        if (m->o.kind == KUBE_SERVICE || m->o.kind == KUBE_SERVICE_IMPORT)
             random_service(m);
-        else if (m->o.kind == KUBE_ENDPOINTSLICE)
+        else if (m->o.kind == KUBE_ENDPOINTSLICE || m->o.kind == KUBE_IMPORTED_SLICE)
             random_slice(m);
         else if (m->o.kind == KUBE_POD)
             random_pod(m);
@@ -155,11 +160,13 @@ static struct model_object *of_kind(enum kube_kind kind, size_t *n)
         *n = NAMESPACES;
         return model_namespaces;
     case KUBE_SERVICE:
+    case KUBE_SERVICE_IMPORT:
         *n = NAMESPACES * SERVICES;
-        return model_services[0];
+        return model_services[kind == KUBE_SERVICE_IMPORT][0];
     case KUBE_ENDPOINTSLICE:
+    case KUBE_IMPORTED_SLICE:
         *n = NAMESPACES * SLICES;
-        return model_slices[0];
+        return model_slices[kind == KUBE_IMPORTED_SLICE][0];
     default:
         *n = NAMESPACES * PODS;
         return model_pods[0];
@@ -190,50 +197,68 @@ static bool slice_of(const struct model_object *m, const char *service)
     return m->present && strcmp(m->o.slice.service, service) == 0;
 }
 
-// Endpoints of a service in the model that are like `e`.
-static size_t count_endpoints(int ns, const char *service, const struct index_endpoint *e)
+// The topology zone of an endpoint of a slice: the last one that its address was given there.
+static const char *zone_of(const struct model_object *m, const struct kube_endpoint *e)
+{
+    const char *zone = "";
+    for (size_t i = 0; with_zones && m->o.kind == KUBE_ENDPOINTSLICE && i < m->o.slice.nendpoints; i++) {
+        const struct kube_endpoint *k = &m->o.slice.endpoints[i];
+        if (k->ready && same_address(&k->address, &e->address) && k->zone[0] != 0 && strcmp(k->zone, "no zone") != 0)
+            zone = k->zone;
+    }
+    return zone;
+}
+
+// Endpoints of a service in the model that are like `e`; of a slice of this cluster alone, if `cluster` is not NULL.
+static size_t count_endpoints(int imported, int ns, const char *service, const uint8_t *cluster,
+                              const struct index_endpoint *e)
 {
     size_t n = 0;
     for (int i = 0; i < SLICES; i++) {
-        const struct model_object *m = &model_slices[ns][i];
+        const struct model_object *m = &model_slices[imported][ns][i];
+        if (cluster != NULL && m->present && !same_label(cluster, imported ? m->o.slice.cluster : ""))
+            continue;
         for (size_t j = 0; slice_of(m, service) && j < m->o.slice.nendpoints; j++) {
             const struct kube_endpoint *k = &m->o.slice.endpoints[j];
             n += k->ready && same_address(&k->address, &e->address) && same_label(e->hostname, k->hostname) &&
-                 same_label(e->pod_name, pod_names ? k->pod_name : "") &&
+                 same_label(e->pod_name, pod_names ? k->pod_name : "") && same_label(e->zone, zone_of(m, k)) &&
                  e->canonical == (k->canonical || k->address.len == 4);
         }
     }
     return n;
 }
 
-static size_t count_index_endpoints(const struct index_service *v, const struct index_endpoint *like)
+static size_t count_index_endpoints(const struct index_service *v, const uint8_t *cluster,
+                                    const struct index_endpoint *like)
 {
     size_t n = 0, nendpoints, nports;
     for (size_t i = 0; index_slice(v, i, &nendpoints, &nports); i++)
-        for (size_t j = 0; j < nendpoints; j++) {
+        for (size_t j = 0; j < nendpoints && equal_labels(index_slice_cluster(v, i), cluster); j++) {
             struct index_endpoint e;
             index_slice_endpoint(v, i, j, &e);
             n += same_address(&e.address, &like->address) && e.canonical == like->canonical &&
-                 equal_labels(e.hostname, like->hostname) && equal_labels(e.pod_name, like->pod_name);
+                 equal_labels(e.hostname, like->hostname) && equal_labels(e.pod_name, like->pod_name) &&
+                 equal_labels(e.zone, like->zone);
         }
     return n;
 }
 
-static void compare_endpoints(int ns, const char *name, const struct index_service *v)
+static void compare_endpoints(int imported, int ns, const char *name, const struct index_service *v)
 {
     size_t total = 0, seen = 0, nendpoints, nports;
     bool twice[ADDRESSES] = {0}, duplicates = false;
     for (int i = 0; i < SLICES; i++) {
-        const struct model_object *m = &model_slices[ns][i];
+        const struct model_object *m = &model_slices[imported][ns][i];
         for (size_t j = 0; slice_of(m, name) && j < m->o.slice.nendpoints; j++)
             total += m->o.slice.endpoints[j].ready;
     }
     for (size_t i = 0; index_slice(v, i, &nendpoints, &nports); i++) {
+        const uint8_t *cluster = index_slice_cluster(v, i);
         assert_true(nendpoints > 0);
         for (size_t j = 0; j < nendpoints; j++, seen++) {
             struct index_endpoint e;
             index_slice_endpoint(v, i, j, &e);
-            assert_int_equal(count_endpoints(ns, name, &e), count_index_endpoints(v, &e));
+            assert_int_equal(count_endpoints(imported, ns, name, cluster, &e), count_index_endpoints(v, cluster, &e));
             for (int a = 0; a < ADDRESSES; a++)
                 if (same_address(&addresses[a], &e.address)) {
                     duplicates |= twice[a];
@@ -247,14 +272,14 @@ static void compare_endpoints(int ns, const char *name, const struct index_servi
         assert_true(index_has_duplicates(v));
 }
 
-static void compare_service(int ns, int service)
+static void compare_service(int imported, int ns, int service)
 {
-    const struct model_object *m = &model_services[ns][service];
+    const struct model_object *m = &model_services[imported][ns][service];
     uint8_t a[64], b[64];
     make_label(namespaces[ns], a);
     make_label(services[service], b);
-    const struct index_service *v = index_service(store, a, b);
-    assert_int_equal(v != NULL, m->present);
+    const struct index_service *v = imported ? index_import(store, a, b) : index_service(store, a, b);
+    assert_int_equal(v != NULL, m->present && (!imported || with_imports));
     if (v == NULL)
         return;
     const struct kube_service *s = &m->o.service;
@@ -285,7 +310,7 @@ static void compare_service(int ns, int service)
         assert_string_equal(index_external_name(v), s->external_name);
     else
         assert_null(index_external_name(v));
-    compare_endpoints(ns, services[service], v);
+    compare_endpoints(imported, ns, services[service], v);
 }
 
 static int ns_number(const uint8_t *label)
@@ -302,14 +327,15 @@ static void compare_address(const struct kube_address *a)
     size_t owners = 0, endpoints = 0, found = 0;
     for (int ns = 0; ns < NAMESPACES; ns++) {
         for (int i = 0; i < SERVICES; i++)
-            for (size_t j = 0; model_services[ns][i].present && j < model_services[ns][i].o.service.ncluster_ips; j++)
-                owners += same_address(a, &model_services[ns][i].ips[j]);
-        for (int i = 0; i < SLICES; i++)
-            for (size_t j = 0; model_slices[ns][i].present && model_slices[ns][i].o.slice.service[0] != 0 &&
-                               j < model_slices[ns][i].o.slice.nendpoints;
+            for (size_t j = 0; model_services[0][ns][i].present && j < model_services[0][ns][i].o.service.ncluster_ips;
                  j++)
-                endpoints += model_slices[ns][i].endpoints[j].ready &&
-                             same_address(a, &model_slices[ns][i].endpoints[j].address);
+                owners += same_address(a, &model_services[0][ns][i].ips[j]);
+        for (int i = 0; i < SLICES; i++)
+            for (size_t j = 0; model_slices[0][ns][i].present && model_slices[0][ns][i].o.slice.service[0] != 0 &&
+                               j < model_slices[0][ns][i].o.slice.nendpoints;
+                 j++)
+                endpoints += model_slices[0][ns][i].endpoints[j].ready &&
+                             same_address(a, &model_slices[0][ns][i].endpoints[j].address);
         size_t pods = 0;
         for (int i = 0; i < PODS; i++)
             for (size_t j = 0;
@@ -333,7 +359,7 @@ static void compare_address(const struct kube_address *a)
         char name[64] = "";
         memcpy(name, r.service_label + 1, r.service_label[0]);
         assert_true(same_address(a, &r.endpoint.address));
-        assert_true(count_endpoints(ns_number(r.namespace_label), name, &r.endpoint) > 0);
+        assert_true(count_endpoints(0, ns_number(r.namespace_label), name, NULL, &r.endpoint) > 0);
     }
     assert_int_equal(found, endpoints);
 }
@@ -346,7 +372,7 @@ static void compare(void)
         make_label(namespaces[ns], label);
         assert_int_equal(index_namespace(store, label), model_namespaces[ns].present);
         for (int i = 0; i < SERVICES; i++)
-            compare_service(ns, i);
+            compare_service(0, ns, i), compare_service(1, ns, i);
     }
     for (int i = 0; i < ADDRESSES; i++)
         compare_address(&addresses[i]);
@@ -355,25 +381,31 @@ static void compare(void)
 
 // --- the run
 
+static struct model_object named(enum kube_kind kind, int ns, const char *name)
+{
+    return (struct model_object){.o = {.kind = kind, .namespace_ = namespaces[ns], .name = name}};
+}
+
+static void name_numbered(struct model_object *m, enum kube_kind kind, int ns, const char *format, int number)
+{
+    *m = named(kind, ns, m->name);
+    snprintf(m->name, sizeof m->name, format, number);
+}
+
 static void name_objects(void)
 {
     for (int ns = 0; ns < NAMESPACES; ns++) {
         model_namespaces[ns] = (struct model_object){.o = {.kind = KUBE_NAMESPACE, .name = namespaces[ns]}};
-        for (int i = 0; i < SERVICES; i++)
-            model_services[ns][i] =
-                (struct model_object){.o = {.kind = KUBE_SERVICE, .namespace_ = namespaces[ns], .name = services[i]}};
-        for (int i = 0; i < SLICES; i++) {
-            struct model_object *m = &model_slices[ns][i];
-            *m = (struct model_object){.o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = namespaces[ns]}};
-            snprintf(m->name, sizeof m->name, "slice-%d", i);
-            m->o.name = m->name;
+        for (int i = 0; i < SERVICES; i++) {
+            model_services[0][ns][i] = named(KUBE_SERVICE, ns, services[i]);
+            model_services[1][ns][i] = named(KUBE_SERVICE_IMPORT, ns, services[i]);
         }
-        for (int i = 0; i < PODS; i++) {
-            struct model_object *m = &model_pods[ns][i];
-            *m = (struct model_object){.o = {.kind = KUBE_POD, .namespace_ = namespaces[ns]}};
-            snprintf(m->name, sizeof m->name, "pod-%d", i);
-            m->o.name = m->name;
+        for (int i = 0; i < SLICES; i++) { // of the same names
+            name_numbered(&model_slices[0][ns][i], KUBE_ENDPOINTSLICE, ns, "slice-%d", i);
+            name_numbered(&model_slices[1][ns][i], KUBE_IMPORTED_SLICE, ns, "slice-%d", i);
         }
+        for (int i = 0; i < PODS; i++)
+            name_numbered(&model_pods[ns][i], KUBE_POD, ns, "pod-%d", i);
     }
 }
 
@@ -382,12 +414,15 @@ static void run(unsigned from, unsigned events)
     struct store_stats empty, end;
     seed = from;
     pod_names = from % 2 == 1;
-    store = store_new(&(struct store_options){.endpoints = true, .pods = true, .pod_names = pod_names});
+    with_zones = from % 4 > 1;
+    with_imports = from % 5 > 0;
+    store = store_new(&(struct store_options){
+        .endpoints = true, .pods = true, .pod_names = pod_names, .zones = with_zones, .imports = with_imports});
     store_stats(store, &empty);
     name_objects();
     for (unsigned i = 0; i < events; i++) {
         size_t n;
-        enum kube_kind kind = (enum kube_kind)dice(KUBE_POD + 1);
+        enum kube_kind kind = (enum kube_kind)dice(KUBE_KINDS);
         struct model_object *m = of_kind(kind, &n);
         if (dice(20) == 0)
             relist(kind);
@@ -406,6 +441,7 @@ static void run(unsigned from, unsigned events)
     compare();
     store_stats(store, &end);
     assert_int_equal(end.namespaces + end.services + end.slices + end.endpoints + end.pods, 0);
+    assert_int_equal(end.imports + end.imported_slices, 0);
     assert_true(end.bytes < empty.bytes + 8192); // tables that have grown a little, the buffer objects are built in
     store_free(store);
 }

@@ -51,7 +51,12 @@ static struct kube_address address(unsigned service, unsigned version, unsigned 
         .len = 4, .bytes = {10 + (uint8_t)(service >> 8), (uint8_t)service, (uint8_t)version, (uint8_t)i}};
 }
 
-static void check_service(const struct index_service *v, unsigned service)
+static bool is_label(const uint8_t *label, const char *text)
+{
+    return label[0] == strlen(text) && memcmp(label + 1, text, label[0]) == 0;
+}
+
+static void check_service(const struct index_service *v, unsigned service, bool imported)
 {
     uint8_t label[64];
     struct kube_address ip;
@@ -66,12 +71,14 @@ static void check_service(const struct index_service *v, unsigned service)
     for (size_t i = 0; index_slice(v, i, &n, &ports); i++) {
         struct index_endpoint e, first;
         expect(n > 0 && ports == 1, "an empty slice");
+        expect(is_label(index_slice_cluster(v, i), imported ? "east" : ""), "a slice of another cluster");
         index_slice_endpoint(v, i, 0, &first);
         for (size_t j = 0; j < n; j++) {
             index_slice_endpoint(v, i, j, &e);
             expect(e.address.len == 4 && e.address.bytes[1] == (uint8_t)service, "another service's endpoint");
             expect(e.address.bytes[2] == first.address.bytes[2], "endpoints of two versions in one slice");
-            expect(e.hostname[0] == 4 && memcmp(e.hostname + 1, "host", 4) == 0, "a wrong hostname");
+            expect(is_label(e.hostname, "host"), "a wrong hostname");
+            expect(is_label(e.zone, imported ? "" : j % 2 == 0 ? "even" : "odd"), "a wrong zone");
             atomic_fetch_add(&seen[1], 1);
         }
     }
@@ -104,22 +111,26 @@ static void *reader(void *arg)
         rcu_section_begin();
         const struct index_service *v = index_service(store, ns, label);
         if (v != NULL)
-            check_service(v, service);
+            check_service(v, service, false);
+        v = index_import(store, ns, label);
+        if (v != NULL)
+            check_service(v, service, true);
         check_reverse(service, next(&seed) % 4, next(&seed) % ENDPOINTS);
         struct kube_address ip = {.len = 4, .bytes = {172, (uint8_t)(service >> 8), (uint8_t)service, 1}};
         v = index_by_cluster_ip(store, &ip);
         if (v != NULL)
-            check_service(v, service);
+            check_service(v, service, false);
         index_pod(store, ns, &ip);
         index_namespace(store, ns);
         index_serial(store);
+        index_imports_serial(store);
         rcu_section_end();
     }
     rcu_thread_end();
     return NULL;
 }
 
-static void upsert_service(unsigned i)
+static void upsert_service(enum kube_kind kind, unsigned i)
 {
     static const struct kube_port port = {"http", 80, KUBE_TCP};
     struct kube_address ips[] = {{.len = 4, .bytes = {172, (uint8_t)(i >> 8), (uint8_t)i, 1}},
@@ -127,13 +138,13 @@ static void upsert_service(unsigned i)
     static unsigned toggle;
     char name[64];
     snprintf(name, sizeof name, "service-%u", i);
-    struct kube_object o = {.kind = KUBE_SERVICE, .namespace_ = "default", .name = name};
+    struct kube_object o = {.kind = kind, .namespace_ = "default", .name = name};
     o.service =
         (struct kube_service){.cluster_ips = ips, .ncluster_ips = 1 + ++toggle % 2, .ports = &port, .nports = 1};
     assert_int_equal(store_upsert(store, &o), 0);
 }
 
-static void upsert_slice(unsigned i, unsigned version, size_t n)
+static void upsert_slice(enum kube_kind kind, unsigned i, unsigned version, size_t n)
 {
     static const struct kube_port port = {"http", 8080, KUBE_TCP};
     struct kube_endpoint e[ENDPOINTS];
@@ -146,9 +157,10 @@ static void upsert_slice(unsigned i, unsigned version, size_t n)
                                       .ready = true,
                                       .hostname = "host",
                                       .pod_name = "",
-                                      .zone = ""};
-    struct kube_object o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = "default", .name = name};
-    o.slice = (struct kube_slice){.service = service, .endpoints = e, .nendpoints = n, .ports = &port, .nports = 1};
+                                      .zone = j % 2 == 0 ? "even" : "odd"};
+    struct kube_object o = {.kind = kind, .namespace_ = "default", .name = name};
+    o.slice = (struct kube_slice){
+        .service = service, .cluster = "East", .endpoints = e, .nendpoints = n, .ports = &port, .nports = 1};
     assert_int_equal(store_upsert(store, &o), 0);
 }
 
@@ -169,9 +181,10 @@ static void churn(void)
     for (unsigned i = 0; i < EVENTS; i++) {
         unsigned service = next(&seed) % SERVICES, what = next(&seed) % 100;
         if (what < 20)
-            upsert_service(service);
+            upsert_service(what < 15 ? KUBE_SERVICE : KUBE_SERVICE_IMPORT, service);
         else if (what < 80)
-            upsert_slice(service, next(&seed) % 4, next(&seed) % ENDPOINTS);
+            upsert_slice(what < 65 ? KUBE_ENDPOINTSLICE : KUBE_IMPORTED_SLICE, service, next(&seed) % 4,
+                         next(&seed) % ENDPOINTS);
         else if (what < 90)
             upsert_pod(service, next(&seed) % 4);
         else if (what == 90)
@@ -179,7 +192,7 @@ static void churn(void)
         else if (what == 91)
             store_delete(store, &ns);
         else if (i % 1000 == 999) { // everything goes: tables shrink
-            enum kube_kind kind = (enum kube_kind)(next(&seed) % (KUBE_POD + 1));
+            enum kube_kind kind = (enum kube_kind)(next(&seed) % KUBE_KINDS);
             store_relist_begin(store, kind);
             store_relist_end(store, kind);
         }
@@ -193,8 +206,9 @@ static void readers_during_churn(void **state)
     (void)state;
     pthread_t threads[READERS];
     unsigned seeds[READERS];
-    store = store_new(&(struct store_options){.endpoints = true, .pods = true});
+    store = store_new(&(struct store_options){.endpoints = true, .pods = true, .zones = true, .imports = true});
     store_set_synced(store);
+    store_set_imports_synced(store);
     for (unsigned i = 0; i < READERS; i++) {
         seeds[i] = 100 + i;
         assert_int_equal(pthread_create(&threads[i], NULL, reader, &seeds[i]), 0);

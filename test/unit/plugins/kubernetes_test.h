@@ -58,6 +58,7 @@ int source_wait_synced(struct source *source, uint64_t timeout_ns)
     if (syncs_after-- > 0)
         return CDNS_ETIMEOUT;
     store_set_synced(source->store);
+    store_set_imports_synced(source->store);
     return 0;
 }
 
@@ -117,8 +118,10 @@ void query_resume(struct query *q, enum verdict verdict)
 //   svc NS/NAME cluster ADDRESS… | headless | external TARGET, then PORT…
 //   slice NS/NAME SERVICE PORT… ENDPOINT…
 //   pod NS/NAME ADDRESS…
-// PORT is NAME:NUMBER/PROTOCOL ("-" for no name); ENDPOINT is ADDRESS[=HOSTNAME][+POD][!]: "!" says not ready, "~" that
-// its text was not canonical.
+//   import NS/NAME cluster ADDRESS… | headless, then PORT…
+//   imported NS/NAME SERVICE[@CLUSTER] PORT… ENDPOINT…
+// PORT is NAME:NUMBER/PROTOCOL ("-" for no name); ENDPOINT is ADDRESS[=HOSTNAME][+POD][%ZONE][!]: "!" says not ready,
+// "~" that its text was not canonical.
 
 static inline bool read_port(char *word, struct kube_port *out)
 {
@@ -152,6 +155,7 @@ static inline void read_endpoint(char *word, struct kube_endpoint *out)
         out->ready &= word[len - 1] != '!';
         out->canonical &= word[len - 1] != '~';
     }
+    out->zone = cut(word, '%');
     out->pod_name = cut(word, '+');
     out->hostname = cut(word, '=');
     if (decode_address(word, &out->address, NULL) != 0)
@@ -171,15 +175,19 @@ static inline void read_object(char *line, struct store *s)
         o.name = cut(name, '/');
         o.namespace_ = name;
     }
-    if (strcmp(kind, "svc") == 0) {
+    bool service = strcmp(kind, "svc") == 0 || strcmp(kind, "import") == 0;
+    bool slice = strcmp(kind, "slice") == 0 || strcmp(kind, "imported") == 0;
+    if (service) {
         const char *type = strsep(&words, " ");
-        o.kind = KUBE_SERVICE;
+        o.kind = kind[0] == 'i' ? KUBE_SERVICE_IMPORT : KUBE_SERVICE;
         o.service.type = type[0] == 'c' ? KUBE_CLUSTERIP : type[0] == 'h' ? KUBE_HEADLESS : KUBE_EXTERNALNAME;
         if (type[0] == 'e')
             o.service.external_name = strsep(&words, " ");
-    } else if (strcmp(kind, "slice") == 0) {
-        o.kind = KUBE_ENDPOINTSLICE;
-        o.slice.service = strsep(&words, " ");
+    } else if (slice) {
+        char *of = strsep(&words, " ");
+        o.kind = kind[0] == 'i' ? KUBE_IMPORTED_SLICE : KUBE_ENDPOINTSLICE;
+        o.slice.cluster = cut(of, '@');
+        o.slice.service = of;
     } else {
         o.kind = kind[0] == 'n' ? KUBE_NAMESPACE : KUBE_POD;
     }
@@ -188,15 +196,15 @@ static inline void read_object(char *line, struct store *s)
             continue;
         if (read_port(word, &ports[nports]))
             nports++;
-        else if (o.kind == KUBE_ENDPOINTSLICE)
+        else if (slice)
             read_endpoint(word, &endpoints[nendpoints++]);
         else if (decode_address(word, &ips[nips++], NULL) != 0)
             fail_msg("not an address: %s", word);
     }
-    if (o.kind == KUBE_SERVICE) {
+    if (service) {
         o.service.cluster_ips = ips, o.service.ncluster_ips = nips;
         o.service.ports = ports, o.service.nports = nports;
-    } else if (o.kind == KUBE_ENDPOINTSLICE) {
+    } else if (slice) {
         o.slice.endpoints = endpoints, o.slice.nendpoints = nendpoints;
         o.slice.ports = ports, o.slice.nports = nports;
     } else if (o.kind == KUBE_POD) {
