@@ -2,6 +2,7 @@
 #pragma once
 /// \file
 /// HTTP endpoints of plugins (health, ready, prometheus): GET and HEAD on small fixed paths. Main thread.
+#include <clusterdns/address.h>
 #include <clusterdns/error.h>
 #include <stddef.h>
 
@@ -36,6 +37,8 @@ int http_open(const char *address, const char *path, http_handler handler, void 
               struct http_endpoint **endpoint) CDNS_MUSTCHECK;
 /// Ends the endpoint; its listener closes at once with the last one. NULL is allowed. Not from within a handler.
 void http_close(struct http_endpoint *endpoint);
+/// Where this machine reaches the endpoint: the address it listens on, a wildcard one replaced by 127.0.0.1.
+void http_local_address(const struct http_endpoint *endpoint, union sockaddr_any *out);
 /// Is the text of the form that Go's net.SplitHostPort takes? NULL if so, otherwise its words ("address a: missing port
 /// in address"), written to `error` (`size` bytes, cut when longer). Nothing is looked up.
 const char *http_address_error(const char *address, char *error, size_t size);

@@ -502,6 +502,19 @@ void http_close(struct http_endpoint *endpoint)
         listener_close(l);
 }
 
+void http_local_address(const struct http_endpoint *endpoint, union sockaddr_any *out)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(endpoint->listener->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+    socklen_t size = sizeof(*out);
+    *out = endpoint->listener->address;
+    if (info != NULL)
+        (void)!getsockname(info->listen_fd, &out->sa, &size); // the port may have been the system's choice
+    if (out->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&out->in6.sin6_addr))
+        out->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = out->in6.sin6_port};
+    if (out->sa.sa_family == AF_INET && out->in.sin_addr.s_addr == htonl(INADDR_ANY))
+        out->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+}
+
 void http_init(uv_loop_t *main_loop)
 {
     INVARIANT(loop == NULL);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // health, asked over the loopback interface.
+#include "metrics_test.h"
 #include "plugin_test.h"
+#include "plugins/health/probe.h"
 #include "server/http_test.h"
 
 extern const struct plugin clusterdns_plugin_health;
@@ -65,6 +67,77 @@ static void says_ok(void **state)
     unbuild(health, &two);
 }
 
+#define DURATION "coredns_health_request_duration_seconds"
+#define FAILURES "coredns_health_request_failures_total"
+
+// Turns the loop until a metric has this value.
+static void run_until(const char *series, double value)
+{
+    uint64_t deadline = http_now_ms() + HTTP_DEADLINE_MS;
+    while (metrics_value_of(series) < value) {
+        assert_true(http_now_ms() < deadline);
+        uv_run(&http_loop, UV_RUN_ONCE);
+    }
+}
+
+static void asks_itself(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {"127.0.0.1:%u", ":%u", "localhost:%u"};
+    char error[CONFIG_ERROR_MAX], body[64], format[64];
+    const struct plugin_start start = {.loop = &http_loop, .error = error};
+    for (size_t i = 0; i < COUNT(addresses); i++) {
+        struct built b;
+        snprintf(format, sizeof(format), "health %s", addresses[i]);
+        snprintf(body, sizeof(body), format, http_free_port());
+        assert_int_equal(build(health, body, &b), 0);
+        assert_int_equal(health->start(b.self, &start), 0);
+        run_until(DURATION "_count", (double)i + 1);
+        health->stop(b.self);
+        unbuild(health, &b);
+    }
+    assert_metric(FAILURES, 0);
+    assert_metric(DURATION "_bucket{le=\"+Inf\"}", COUNT(addresses));
+    assert_true(metrics_shown_value(DURATION "_sum") > 0);
+}
+
+static void counts_requests_that_fail(void **state)
+{
+    (void)state;
+    uint16_t port = http_free_port();
+    const union sockaddr_any nobody = {
+        .in = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    double before = metrics_value_of(DURATION "_count");
+    log_begin(LOG_FORMAT_TEXT);
+    struct probe *p = probe_start(&http_loop, &nobody, "http://localhost:8080/health");
+    run_until(FAILURES, 1);
+    probe_stop(p);
+    assert_string_equal(log_end(), "[WARNING] plugin/health: Local health request to \"http://localhost:8080/health\" "
+                                   "failed: connection refused\n");
+    assert_metric(DURATION "_count", before + 1);
+}
+
+// One that accepts, and says nothing.
+static void gives_up_after_a_while(void **state)
+{
+    (void)state;
+    union sockaddr_any silent = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(silent);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, &silent.sa, sizeof(silent.in)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, &silent.sa, &size), 0);
+    double before = metrics_value_of(FAILURES);
+    uint64_t begin = http_now_ms();
+    log_begin(LOG_FORMAT_TEXT);
+    struct probe *p = probe_start(&http_loop, &silent, "x");
+    run_until(FAILURES, before + 1);
+    assert_true(http_now_ms() - begin >= PROBE_PATIENCE_MS);
+    probe_stop(p);
+    assert_string_equal(log_end(), "[WARNING] plugin/health: Local health request to \"x\" failed: timed out\n");
+    close(fd);
+}
+
 static void says_why_it_cannot_listen(void **state)
 {
     (void)state;
@@ -114,6 +187,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_address_and_lameduck),
         cmocka_unit_test_setup_teardown(says_ok, http_begin, http_end),
+        cmocka_unit_test_setup_teardown(asks_itself, http_begin, http_end),
+        cmocka_unit_test_setup_teardown(counts_requests_that_fail, http_begin, http_end),
+        cmocka_unit_test_setup_teardown(gives_up_after_a_while, http_begin, http_end),
         cmocka_unit_test_setup_teardown(says_why_it_cannot_listen, http_begin, http_end),
         cmocka_unit_test(lameduck_delays_shutdown),
     };

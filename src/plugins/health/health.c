@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // health: /health says OK for as long as the process serves; lameduck delays its end.
+#include "plugins/health/probe.h"
 #include <clusterdns/http.h>
 #include <clusterdns/plugin.h>
 
@@ -11,6 +12,7 @@ struct health {
     const char *address;
     int64_t lameduck_ns;
     struct http_endpoint *endpoint; // between .start and .stop
+    struct probe *probe;            // likewise
 };
 
 static int read_lameduck(struct config *c, struct health *h, const struct directive *d)
@@ -71,17 +73,30 @@ static void answer(void *arg, struct http_response *r)
 static int health_start(void *self, const struct plugin_start *s)
 {
     struct health *h = self;
+    union sockaddr_any address;
     int rc = http_open(h->address, "/health", answer, h, &h->endpoint);
-    if (rc != 0)
+    if (rc != 0) {
         snprintf(s->error, CONFIG_ERROR_MAX, "plugin/health: listen tcp %s: %s", h->address,
                  rc == CDNS_EIO ? strerror(errno) : error_text(rc));
-    return rc;
+        return rc;
+    }
+    char url[NAME_MAX_WIRE + 64];
+    snprintf(url, sizeof(url), "http://%s%s/health", h->address[0] == ':' ? "localhost" : "", h->address);
+    http_local_address(h->endpoint, &address);
+    h->probe = probe_start(s->loop, &address, url);
+    if (h->probe == NULL) {
+        http_close(h->endpoint);
+        return CDNS_ENOMEM;
+    }
+    return 0;
 }
 
 static void health_stop(void *self)
 {
     struct health *h = self;
+    probe_stop(h->probe);
     http_close(h->endpoint);
+    h->probe = NULL;
     h->endpoint = NULL;
 }
 
