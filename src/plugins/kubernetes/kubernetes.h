@@ -20,10 +20,10 @@ struct zone {
 
 /// An instance.
 struct kubernetes {
-    const struct zone *zones;
+    struct zone *zones;
     size_t nzones;
     const struct zone *primary; ///< the zone of PTR targets
-    const struct zone *fall;    ///< names in these go on to the next plugin instead of NXDOMAIN
+    struct zone *fall;          ///< names in these go on to the next plugin instead of NXDOMAIN
     size_t nfall;
     const uint8_t *const *namespaces; ///< the only ones there are, if `namespaces_only`; labels
     size_t nnamespaces;
@@ -173,7 +173,19 @@ int add_soa(const struct ask *a, struct records *set) CDNS_MUSTCHECK;
 /// The addresses of ns.dns. apex.c
 int add_server_addresses(const struct ask *a, const uint8_t *owner) CDNS_MUSTCHECK;
 
+// --- zones.c
+
+/// Zones of arguments as config_zones() gives them, in c->arena. Errors are recorded.
+int zones_read(struct config *c, const struct token *args, size_t n, struct zone **zones,
+               size_t *nzones) CDNS_MUSTCHECK;
+
 // --- setup.c, start.c
+
+/// Records that memory is short.
+static inline int no_memory(struct config *c)
+{
+    return config_plain_errorf(c, NULL, "%s", error_text(CDNS_ENOMEM));
+}
 int kubernetes_setup(struct config *c, void **self);
 int kubernetes_start(void *self, const struct plugin_start *s);
 void kubernetes_destroy(void *self);

@@ -18,37 +18,6 @@ static int argument_error(struct config *c, const struct line *l)
     return config_argument_error(c, &l->d->tokens[l->d->ntokens - 1]);
 }
 
-static int no_memory(struct config *c)
-{
-    return config_plain_errorf(c, NULL, "%s", error_text(CDNS_ENOMEM));
-}
-
-// --- zones
-
-static int make_zones(struct config *c, const char *const *texts, size_t n, const struct zone **out)
-{
-    struct zone *zones = arena_calloc(c->arena, n, sizeof *zones);
-    if (zones == NULL)
-        return no_memory(c);
-    for (size_t i = 0; i < n; i++) {
-        uint8_t name[NAME_MAX_WIRE];
-        if (name_from_text(texts[i], name) != 0)
-            return config_plain_errorf(c, c->lines[0]->tokens, "zone is not a valid domain name: %s", texts[i]);
-        size_t len = name_length(name);
-        zones[i] = (struct zone){
-            .name = arena_memdup(c->arena, name, len),
-            .len = (uint8_t)len,
-            .labels = (uint8_t)name_labels(name),
-            .reverse = name_in_zone(name, (const uint8_t *)"\7in-addr\4arpa") ||
-                       name_in_zone(name, (const uint8_t *)"\3ip6\4arpa"),
-        };
-        if (zones[i].name == NULL)
-            return no_memory(c);
-    }
-    *out = zones;
-    return 0;
-}
-
 // CoreDNS takes "in-addr.arpa." itself for a zone to name services in; here it is the last resort.
 static const struct zone *primary_zone(const struct kubernetes *k)
 {
@@ -61,10 +30,7 @@ static const struct zone *primary_zone(const struct kubernetes *k)
 
 static int set_zones(struct config *c, struct kubernetes *k, const struct directive *d)
 {
-    const char *const *texts;
-    int e = config_zones(c, d->tokens + 1, d->ntokens - 1, &texts, &k->nzones);
-    if (e == 0)
-        e = make_zones(c, texts, k->nzones, &k->zones);
+    int e = zones_read(c, d->tokens + 1, d->ntokens - 1, &k->zones, &k->nzones);
     if (e != 0)
         return e;
     k->primary = primary_zone(k);
@@ -145,11 +111,9 @@ static int set_tls(struct config *c, struct kubernetes *k, const struct line *l)
 
 static int set_fallthrough(struct config *c, struct kubernetes *k, const struct line *l)
 {
-    static const char *const everything[] = {"."};
-    const char *const *texts = everything;
-    k->nfall = 1;
-    int e = l->n == 0 ? 0 : config_zones(c, l->args, l->n, &texts, &k->nfall);
-    return e != 0 ? e : make_zones(c, texts, k->nfall, &k->fall);
+    static const struct token everything = {.text = "."};
+    return l->n == 0 ? zones_read(c, &everything, 1, &k->fall, &k->nfall)
+                     : zones_read(c, l->args, l->n, &k->fall, &k->nfall);
 }
 
 static int set_ttl(struct config *c, struct kubernetes *k, const struct line *l)
