@@ -80,6 +80,19 @@ static bool is_local(const char *host)
     return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
 }
 
+// As with Go's clients, names are a SOCKS proxy's to look up: libcurl has a scheme of its own for that.
+static bool set_proxy(CURL *easy, const char *url)
+{
+    static const char socks[] = "socks5://";
+    char *changed = NULL;
+    if (strncasecmp(url, socks, sizeof socks - 1) == 0 &&
+        asprintf(&changed, "socks5h://%s", url + sizeof socks - 1) < 0)
+        return false;
+    bool good = curl_easy_setopt(easy, CURLOPT_PROXY, changed != NULL ? changed : url) == CURLE_OK;
+    free(changed);
+    return good;
+}
+
 // With tls-server-name the URL has that name, so that SNI and verification go by it, and the connection is led to the
 // real host, whose name stays in the Host header.
 static bool rename_host(struct request *r, CURLU *url, const char *name, const char *host)
@@ -118,7 +131,7 @@ static bool set_url(struct request *r, const struct credentials *c, const char *
     bool good = url != NULL && curl_url_set(url, CURLUPART_URL, c->server, 0) == CURLUE_OK &&
                 curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK;
     if (good && c->proxy_url != NULL)
-        curl_easy_setopt(r->easy, CURLOPT_PROXY, c->proxy_url);
+        good = set_proxy(r->easy, c->proxy_url);
     else if (good && is_local(host))
         curl_easy_setopt(r->easy, CURLOPT_PROXY, "");
     if (good && c->tls_server_name != NULL)
