@@ -12,9 +12,10 @@ struct transfer {
     struct transfer *next;
     struct request request;
     struct client_handler handler;
-    int error;     // what handler.data returned
+    int error;     // what handler.answer or handler.data returned
     bool added;    // libcurl has it; else it waits until it is known whether it can share a connection
     bool answered; // an answer's headers have come
+    bool begun;    // … of a 200: what follows the body is no other answer
     char reason[CURL_ERROR_SIZE];
     char *body;
     size_t body_len;
@@ -235,9 +236,10 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     if (size * count > 2 || (data[0] != '\r' && data[0] != '\n'))
         return size * count;
     t->answered = t->client->known = true;
-    if (client_status(t) == 200 && t->handler.answer != NULL)
-        t->handler.answer(t->handler.arg);
-    return size * count;
+    if (client_status(t) == 200 && !t->begun && t->handler.answer != NULL)
+        t->error = t->handler.answer(t->handler.arg);
+    t->begun = client_status(t) == 200;
+    return t->error == 0 ? size * count : 0;
 }
 
 int client_status(const struct transfer *t)

@@ -20,10 +20,10 @@ struct transfer;
 
 /// How a request ended.
 struct client_result {
-    int status;       ///< HTTP status; 0: there was no answer
-    int error;        ///< 0: the answer came whole; CDNS_EIO: the connection failed or was cut; or what `data` returned
-    int cause;        ///< a number that equal failures of the connection share, 0: none
-    long retry_after; ///< seconds of a Retry-After header, 0: none
+    int status;         ///< HTTP status; 0: there was no answer
+    int error;          ///< 0: the answer came whole; CDNS_EIO: the connection failed or was cut; or a handler's
+    int cause;          ///< a number that equal failures of the connection share, 0: none
+    long retry_after;   ///< seconds of a Retry-After header, 0: none
     const char *reason; ///< text of a failed connection ("Connection refused"), else ""
     const char *body;   ///< of a status other than 200: the beginning of its body, `body_len` bytes
     size_t body_len;
@@ -31,8 +31,9 @@ struct client_result {
 
 /// Who gets the answer.
 struct client_handler {
-    /// A 200 has come; its body follows. The request must not be cancelled in it; may be NULL.
-    void (*answer)(void *arg);
+    /// A 200 has come; its body follows. A result other than 0 ends the request, which must not be cancelled in it; may
+    /// be NULL.
+    int (*answer)(void *arg);
     /// Bytes of the body of a 200; a result other than 0 ends the request. The request must not be cancelled in it.
     int (*data)(void *arg, const char *data, size_t len);
     /// The end, once for each request that is not cancelled. The transfer is gone when it is called.

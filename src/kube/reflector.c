@@ -2,20 +2,15 @@
 #include "kube/reflector.h"
 #include "base/clock.h"
 #include "base/random.h"
-#include "kube/decode.h"
-#include "kube/lines.h"
-#include "kube/list_splitter.h"
 #include "kube/plan.h"
 #include "kube/resource.h"
-#include "kube/status.h"
-#include <clusterdns/arena.h>
+#include "kube/stream.h"
 #include <clusterdns/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define VERSION_MAX 128                          // bytes of a resource version
-#define ARENA_LIMIT (64u << 20)                  // bytes that one decoded object may take
 #define KEY(r, n) ((int)(r)->kind * 10000 + (n)) // log key of a trouble of this kind alone
 
 struct reflector {
@@ -35,9 +30,7 @@ struct reflector {
     bool fresh;                // the next request goes over a new connection
     bool bookmarks;            // they have come on this stream
     struct api_status refusal; // of an ERROR event; code 0: none
-    struct lines lines;
-    struct list_splitter *splitter;
-    struct arena *arena;
+    struct stream *stream;
 
     // Where we stand.
     char version[VERSION_MAX];      // the state the store has; "": none yet
@@ -55,30 +48,15 @@ struct reflector {
 
 static void begin(struct reflector *r);
 
-// ---- objects ----
+// ---- events ----
 
 // Copies a resource version that can be used; returns whether there was one.
-static bool take_version(const json_t *object, char out[VERSION_MAX])
+static bool take_version(const char *version, char out[VERSION_MAX])
 {
-    const char *version = api_text(json_object_get(object, "metadata"), "resourceVersion");
     if (version[0] == '\0' || strlen(version) >= VERSION_MAX)
         return false;
     snprintf(out, VERSION_MAX, "%s", version);
     return true;
-}
-
-// Applies an object; one that cannot be decoded is passed over, for the others must not wait for it.
-static void apply(struct reflector *r, const json_t *object, bool deleted, bool initial)
-{
-    struct kube_object decoded;
-    char reason[200] = "";
-    arena_reset(r->arena);
-    if (decode_object(object, (int)r->kind, r->arena, &decoded, reason, sizeof reason) != 0)
-        feed_log(r->feed, KEY(r, 1), LOG_LEVEL_WARNING, "%s: object passed over: %s", r->resource->plural, reason);
-    else if (deleted)
-        feed_delete(r->feed, &decoded);
-    else
-        feed_upsert(r->feed, &decoded, initial);
 }
 
 // The trouble that was reported last, if any, is over. No line about a trouble is left without one about its end.
@@ -100,98 +78,63 @@ static void synced(struct reflector *r)
     r->anew = r->unpaged = false;
 }
 
-// ---- events of a stream ----
-
-static void take_bookmark(struct reflector *r, const json_t *object)
+static void take_bookmark(struct reflector *r, const struct event *e)
 {
-    const json_t *annotations = json_object_get(json_object_get(object, "metadata"), "annotations");
     if (r->phase == PHASE_WATCH) {
         r->bookmarks = true;
-        (void)take_version(object, r->version);
-    } else if (strcmp(api_text(annotations, "k8s.io/initial-events-end"), "true") == 0 &&
-               take_version(object, r->version)) {
+        (void)take_version(e->version, r->version);
+    } else if (e->initial_end && take_version(e->version, r->version)) {
         r->phase = PHASE_WATCH;
         synced(r);
     }
 }
 
-static int take_event(struct reflector *r, const json_t *event)
+// Applies an object; one that cannot be decoded is passed over, for the others must not wait for it.
+static void take_object(struct reflector *r, const struct event *e)
 {
-    const char *type = api_text(event, "type");
-    const json_t *object = json_object_get(event, "object");
-    if (strcmp(type, "ERROR") == 0) {
-        api_status_decode(object, &r->refusal);
+    bool initial = r->phase != PHASE_WATCH;
+    if (e->type == EVENT_UNKNOWN)
+        feed_log(r->feed, KEY(r, 3), LOG_LEVEL_WARNING, "%s: event of unknown type passed over", r->resource->plural);
+    else if (e->result != 0)
+        feed_log(r->feed, KEY(r, 1), LOG_LEVEL_WARNING, "%s: object passed over: %s", r->resource->plural, e->reason);
+    else if (e->type == EVENT_DELETED)
+        feed_delete(r->feed, &e->object);
+    else
+        feed_upsert(r->feed, &e->object, initial);
+    if (!initial) // initial events come in no order: their versions say nothing
+        (void)take_version(e->version, r->version);
+}
+
+static int take_event(void *arg, const struct event *e)
+{
+    struct reflector *r = arg;
+    if (e->type == EVENT_ERROR) {
+        r->refusal = e->status;
         return CDNS_ECANCELED; // nothing follows
     }
-    if (strcmp(api_text(object, "kind"), r->resource->kind) != 0) {
+    if (!e->wanted)
         feed_log(r->feed, KEY(r, 2), LOG_LEVEL_WARNING, "%s: event passed over: it is about no %s", r->resource->plural,
                  r->resource->kind);
-        return 0;
-    }
-    bool initial = r->phase == PHASE_WATCHLIST;
-    if (strcmp(type, "BOOKMARK") == 0) {
-        take_bookmark(r, object);
-        return 0;
-    }
-    if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0)
-        apply(r, object, false, initial);
-    else if (strcmp(type, "DELETED") == 0)
-        apply(r, object, true, initial);
+    else if (e->type == EVENT_BOOKMARK)
+        take_bookmark(r, e);
     else
-        feed_log(r->feed, KEY(r, 3), LOG_LEVEL_WARNING, "%s: event of unknown type passed over", r->resource->plural);
-    if (!initial) // initial events come in no order: their versions say nothing
-        (void)take_version(object, r->version);
+        take_object(r, e);
     return 0;
-}
-
-static int take_line(void *arg, const char *text, size_t len)
-{
-    json_t *event = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
-    if (event == NULL)
-        return CDNS_ESYNTAX;
-    int result = take_event(arg, event);
-    json_decref(event);
-    return result;
-}
-
-// ---- lists ----
-
-static int take_item(void *arg, const char *json, size_t len)
-{
-    json_t *object = json_loadb(json, len, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
-    if (object == NULL)
-        return CDNS_ESYNTAX;
-    apply(arg, object, false, true);
-    json_decref(object);
-    return 0;
-}
-
-// Is it really a list of the kind? Taking something else for an empty list would empty the store.
-static bool is_list(const struct reflector *r, const json_t *envelope)
-{
-    const char *kind = api_text(envelope, "kind");
-    size_t len = strlen(r->resource->kind);
-    return strncmp(kind, r->resource->kind, len) == 0 && strcmp(kind + len, "List") == 0 &&
-           json_object_get(envelope, "items") != NULL;
 }
 
 // The end of a page: takes the token of the next one, or ends the list.
 static int finish_page(struct reflector *r)
 {
-    const char *text;
-    size_t len;
-    int result = list_splitter_finish(r->splitter, &text, &len);
+    struct page page;
+    int result = stream_finish(r->stream, &page);
     if (result != 0)
         return result;
-    json_t *envelope = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
-    const char *token = api_text(json_object_get(envelope, "metadata"), "continue");
     // A list that never ends would be asked for without a pause.
-    bool endless = ++r->pages > LIST_PAGES_MAX || (r->token != NULL && strcmp(r->token, token) == 0);
-    bool good = is_list(r, envelope) && !endless && (r->token != NULL || take_version(envelope, r->list_version));
+    bool endless = ++r->pages > LIST_PAGES_MAX || (r->token != NULL && strcmp(r->token, page.token) == 0);
+    bool good = !endless && (r->token != NULL || take_version(page.version, r->list_version));
+    bool more = good && page.token[0] != '\0';
     free(r->token);
-    r->token = good && *token != '\0' ? strdup(token) : NULL;
-    bool more = good && *token != '\0';
-    json_decref(envelope);
+    r->token = more ? strdup(page.token) : NULL;
     if (!good)
         return CDNS_ESYNTAX;
     if (more)
@@ -203,28 +146,25 @@ static int finish_page(struct reflector *r)
 
 // ---- requests ----
 
-static void on_answer(void *arg)
+static int on_answer(void *arg)
 {
     struct reflector *r = arg;
     r->heard = clock_monotonic_ns();
     if (r->phase == PHASE_WATCH)
         recovered(r);
+    return stream_begin(r->stream, r->phase == PHASE_LIST);
 }
 
 static int on_data(void *arg, const char *data, size_t len)
 {
     struct reflector *r = arg;
     r->heard = clock_monotonic_ns();
-    if (r->phase == PHASE_LIST)
-        return list_splitter_feed(r->splitter, data, len);
-    return lines_feed(&r->lines, data, len, take_line, r);
+    return stream_feed(r->stream, data, len);
 }
 
 static void stop_request(struct reflector *r)
 {
-    lines_reset(&r->lines);
-    list_splitter_free(r->splitter);
-    r->splitter = NULL;
+    stream_end(r->stream);
     r->transfer = NULL;
     uv_timer_stop(&r->timer);
 }
@@ -394,11 +334,7 @@ static void begin(struct reflector *r)
     r->bookmarks = false;
     r->started = r->heard = clock_monotonic_ns();
     char *path = prepare(r);
-    bool list = r->phase == PHASE_LIST;
-    if (list)
-        r->splitter = list_splitter_new(REFLECTOR_LINE_MAX, take_item, r);
-    if (path == NULL || (list && r->splitter == NULL) ||
-        client_get(r->client, path, r->fresh, &handler, &r->transfer) != 0) {
+    if (path == NULL || client_get(r->client, path, r->fresh, &handler, &r->transfer) != 0) {
         stop_request(r);
         wait_for(r, r->step, PLAN_BACKOFF_LAST_MS / r->timing.hurry);
     } else {
@@ -416,8 +352,8 @@ struct reflector *reflector_new(uv_loop_t *loop, struct client *client, struct f
     struct reflector *r = calloc(1, sizeof *r);
     if (r == NULL)
         return NULL;
-    r->arena = arena_new(ARENA_LIMIT);
-    if (r->arena == NULL) {
+    r->stream = stream_new(kind, take_event, r);
+    if (r->stream == NULL) {
         free(r);
         return NULL;
     }
@@ -426,7 +362,6 @@ struct reflector *reflector_new(uv_loop_t *loop, struct client *client, struct f
     r->kind = kind;
     r->resource = &resources[kind];
     r->timing = *timing;
-    lines_init(&r->lines, REFLECTOR_LINE_MAX);
     uv_timer_init(loop, &r->timer);
     r->timer.data = r;
     wait_for(r, STEP_SYNC, 0);
@@ -438,7 +373,7 @@ static void on_closed(uv_handle_t *handle)
     struct reflector *r = handle->data;
     void (*closed)(void *arg) = r->closed;
     void *arg = r->closed_arg;
-    arena_free(r->arena);
+    stream_free(r->stream);
     free(r->token);
     free(r);
     closed(arg);

@@ -20,8 +20,6 @@ struct reflector_timing {
     ((struct reflector_timing){                                                                                        \
         .watch_seconds = 300, .silence_ms = 60000, .bookmark_ms = 150000, .overtime_ms = 30000, .hurry = 1})
 
-#define REFLECTOR_LINE_MAX (16u << 20) ///< bytes of one event, or of one object of a list
-
 struct reflector;
 
 /// `client` and `feed` are borrowed. NULL when memory is short. Starts at once.
