@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/plan.h"
+#include <limits.h>
 
 // Doubles with each failure; jittered, so that servers that lost the API together do not come back together.
 static uint64_t backoff(unsigned failures, uint64_t last, uint32_t random)
@@ -58,11 +59,23 @@ static struct plan after_status(const struct ending *e, uint64_t wait)
     return (struct plan){.step = anew ? STEP_SYNC : same(e), .wait_ms = wait};
 }
 
+// A kind that a cluster may do without is asked for seldom where the server has it not, or does not show it.
+static struct plan of_optional(const struct ending *e, struct plan p, uint32_t random)
+{
+    bool missing = e->status.code == 403 || e->status.code == 404;
+    p.refused = !p.normal && (missing || e->failures >= PLAN_OPTIONAL_FAILURES);
+    if (p.refused && missing)
+        p.wait_ms = backoff(UINT_MAX, PLAN_BACKOFF_LAST_MS, random);
+    return p;
+}
+
 struct plan plan_next(const struct ending *e, uint32_t random)
 {
     uint64_t wait = backoff(e->failures, e->unheard ? PLAN_UNHEARD_LAST_MS : PLAN_BACKOFF_LAST_MS, random);
     if (e->corrupt) // what was lost is not known
         return (struct plan){.step = STEP_SYNC, .wait_ms = wait};
+    if (e->status.code != 0 && e->optional)
+        return of_optional(e, after_status(e, wait), random);
     if (e->status.code != 0)
         return after_status(e, wait);
     if (e->phase == PHASE_WATCH && e->answered)

@@ -23,6 +23,7 @@ struct ending {
     bool unheard;             ///< … before any server answered
     bool answered;            ///< a 200 had come
     bool corrupt;             ///< what came was no JSON, or too large
+    bool optional;            ///< a cluster may do without the kind
     bool has_version;         ///< the request asked for a state not older than one seen before
     bool next_page;           ///< the request had a continue token
     uint64_t lived_ms;        ///< how long it took
@@ -44,6 +45,7 @@ struct plan {
     bool good;        ///< nothing went wrong: the count of failures starts afresh
     bool quiet;       ///< not worth a word in the log
     bool normal;      ///< the protocol's usual course: the count of failures stays
+    bool refused;     ///< an optional kind is not to be had now
 };
 
 #define PLAN_BACKOFF_FIRST_MS 800  ///< the first wait is up to twice this
@@ -54,6 +56,7 @@ struct plan {
 #define PLAN_RETRY_AFTER_LAST 30  ///< seconds that a Retry-After is followed at most
 #define PLAN_RETRY_AFTER_TIMES 10 ///< how often in a row
 #define PLAN_WATCH_FAILURES 5     ///< so many refused watches in a row, and the state is fetched anew
+#define PLAN_OPTIONAL_FAILURES 5  ///< so many failures in a row, and an optional kind counts as refused
 
 /// `random` is a uniform 32-bit number, for the jitter.
 struct plan plan_next(const struct ending *e, uint32_t random);

@@ -42,6 +42,7 @@ struct reflector {
     bool unheard;                   // nobody answered the latest request
     bool troubled;                  // a trouble was reported and is not over
     bool told;                      // and the log has a line about it
+    int refusal_told;               // status of a refusal that the log has and that is not over; 0: none
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -67,6 +68,7 @@ static void recovered(struct reflector *r)
     else if (r->troubled)
         feed_log(r->feed, KEY(r, 4), LOG_LEVEL_INFO, "%s: the API server answers again", r->resource->plural);
     r->troubled = r->told = false;
+    r->refusal_told = 0;
     feed_trouble(r->feed, r->kind, "");
 }
 
@@ -195,6 +197,11 @@ static void describe_status(const struct reflector *r, const struct api_status *
                  "%s: 401 Unauthorized: %s; the token or client certificate is not, or no longer, accepted; it is read "
                  "again for each attempt",
                  what, message);
+    else if (s->code == 404 && feed_is_optional(r->kind))
+        snprintf(text, size,
+                 "%s: 404 Not Found: the API server has no resource \"%s\" of API group \"%s\": its custom resource "
+                 "definition is not installed",
+                 what, what, r->resource->group);
     else if (s->code >= 300 && s->code < 400)
         snprintf(text, size, "%s: HTTP status %d; redirects are not followed", what, s->code);
     else
@@ -202,7 +209,7 @@ static void describe_status(const struct reflector *r, const struct api_status *
 }
 
 // Logs why a request failed and keeps it as the kind's trouble.
-static void report(struct reflector *r, const struct ending *e, const struct client_result *result)
+static void report(struct reflector *r, const struct ending *e, const struct client_result *result, bool refused)
 {
     char text[FEED_TROUBLE_MAX];
     int key = KEY(r, 1000 + e->status.code);
@@ -219,7 +226,19 @@ static void report(struct reflector *r, const struct ending *e, const struct cli
     }
     r->troubled = true;
     feed_trouble(r->feed, r->kind, text);
+    // A cluster may well have been meant to do without: it is said once.
+    if (refused && r->refusal_told == e->status.code)
+        return;
     r->told |= feed_log(r->feed, key, LOG_LEVEL_ERROR, "Failed to watch: %s", text);
+    r->refusal_told = refused ? e->status.code : 0;
+}
+
+// Takes the resource in another version of its API, if there is one that was not tried.
+static bool take_other_version(struct reflector *r)
+{
+    const struct resource *first = &resources[r->kind];
+    r->resource = r->resource->other != NULL ? r->resource->other : first;
+    return r->resource != first;
 }
 
 // Goes on after a request that is over.
@@ -237,6 +256,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
         .silent = silent,
         .unheard = unheard,
         .answered = result->status == 200,
+        .optional = feed_is_optional(r->kind),
         .has_version = r->version[0] != '\0' && !r->anew,
         .next_page = r->token != NULL && !r->unpaged, // pages nobody asked for are no reason to ask again at once
         .lived_ms = (clock_monotonic_ns() - r->started) / 1000000,
@@ -246,9 +266,16 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     if (result->status != 0 && result->status != 200)
         api_status_from_http(result->status, result->body, result->body_len, result->retry_after, &e.status);
     struct plan plan = plan_next(&e, random_u32());
+    bool absent = plan.refused && e.status.code == 404;
+    if (absent && take_other_version(r)) {
+        wait_for(r, STEP_SYNC, 0);
+        return;
+    }
     r->failures = plan.good ? 0 : r->failures + !plan.normal;
     if (!plan.quiet)
-        report(r, &e, result);
+        report(r, &e, result, plan.refused);
+    if (plan.refused)
+        feed_refused(r->feed, r->kind, absent);
     wait_for(r, plan.step, plan.wait_ms / r->timing.hurry);
 }
 

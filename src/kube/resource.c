@@ -10,17 +10,42 @@
 // "multicluster.kubernetes.io/service-name": there is such a label.
 #define IMPORTED "multicluster.kubernetes.io%2Fservice-name"
 
+static const struct resource imports_v1beta1 = {
+    .plural = "serviceimports",
+    .group = "multicluster.x-k8s.io",
+    .path = "/apis/multicluster.x-k8s.io/v1beta1/serviceimports",
+    .kind = "ServiceImport",
+    .version = "multicluster.x-k8s.io/v1beta1",
+};
+
 const struct resource resources[KUBE_KINDS] = {
-    [KUBE_NAMESPACE] = {"namespaces", "", "/api/v1/namespaces", "Namespace", "v1", NULL, NULL},
-    [KUBE_SERVICE] = {"services", "", "/api/v1/services", "Service", "v1", NULL, NULL},
-    [KUBE_ENDPOINTSLICE] = {"endpointslices", "discovery.k8s.io", "/apis/discovery.k8s.io/v1/endpointslices",
-                            "EndpointSlice", "discovery.k8s.io/v1", NULL, NULL},
-    [KUBE_POD] = {"pods", "", "/api/v1/pods", "Pod", "v1", LIVE_PODS, NULL},
-    [KUBE_SERVICE_IMPORT] = {"serviceimports", "multicluster.x-k8s.io",
-                             "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", "ServiceImport",
-                             "multicluster.x-k8s.io/v1alpha1", NULL, NULL},
-    [KUBE_IMPORTED_SLICE] = {"endpointslices", "discovery.k8s.io", "/apis/discovery.k8s.io/v1/endpointslices",
-                             "EndpointSlice", "discovery.k8s.io/v1", NULL, IMPORTED},
+    [KUBE_NAMESPACE] =
+        {.plural = "namespaces", .group = "", .path = "/api/v1/namespaces", .kind = "Namespace", .version = "v1"},
+    [KUBE_SERVICE] =
+        {.plural = "services", .group = "", .path = "/api/v1/services", .kind = "Service", .version = "v1"},
+    [KUBE_ENDPOINTSLICE] = {.plural = "endpointslices",
+                            .group = "discovery.k8s.io",
+                            .path = "/apis/discovery.k8s.io/v1/endpointslices",
+                            .kind = "EndpointSlice",
+                            .version = "discovery.k8s.io/v1"},
+    [KUBE_POD] = {.plural = "pods",
+                  .group = "",
+                  .path = "/api/v1/pods",
+                  .kind = "Pod",
+                  .version = "v1",
+                  .field_selector = LIVE_PODS},
+    [KUBE_SERVICE_IMPORT] = {.plural = "serviceimports",
+                             .group = "multicluster.x-k8s.io",
+                             .path = "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
+                             .kind = "ServiceImport",
+                             .version = "multicluster.x-k8s.io/v1alpha1",
+                             .other = &imports_v1beta1},
+    [KUBE_IMPORTED_SLICE] = {.plural = "endpointslices",
+                             .group = "discovery.k8s.io",
+                             .path = "/apis/discovery.k8s.io/v1/endpointslices",
+                             .kind = "EndpointSlice",
+                             .version = "discovery.k8s.io/v1",
+                             .label_selector = IMPORTED},
 };
 
 // "NAME=value&" with the value escaped; "" (allocated) when `value` is empty.

@@ -10,13 +10,14 @@
 #define LIST_PAGES_MAX 10000 ///< pages of one list
 
 struct resource {
-    const char *plural;         ///< "services"
-    const char *group;          ///< API group, as a role names it: "" for the core group
-    const char *path;           ///< "/api/v1/services"
-    const char *kind;           ///< of an object: "Service"; its lists are of this kind with "List" behind it
-    const char *version;        ///< apiVersion of an object and of a list: "v1"
-    const char *field_selector; ///< already escaped; NULL: none
-    const char *label_selector; ///< likewise
+    const char *plural;           ///< "services"
+    const char *group;            ///< API group, as a role names it: "" for the core group
+    const char *path;             ///< "/api/v1/services"
+    const char *kind;             ///< of an object: "Service"; its lists are of this kind with "List" behind it
+    const char *version;          ///< apiVersion of an object and of a list: "v1"
+    const char *field_selector;   ///< already escaped; NULL: none
+    const char *label_selector;   ///< likewise
+    const struct resource *other; ///< in the version to try where the API server has not this one; NULL: none
 };
 
 /// The resource of each kind.

@@ -73,6 +73,35 @@ static void steps(void **unused)
     }
 }
 
+// A kind that a cluster may do without counts as refused, and is asked for seldom.
+static void optional_kinds(void **unused)
+{
+    (void)unused;
+    static const struct {
+        struct ending ending;
+        bool refused, seldom;
+    } cases[] = {
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 404}}, false, false}, // a list may be had
+        {{.phase = PHASE_LIST, .status = {.code = 404}}, true, true},
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 403}}, true, true},
+        {{.phase = PHASE_WATCH, .status = {.code = 403}}, true, true},
+        {{.phase = PHASE_LIST, .status = {.code = 500}}, false, false},
+        {{.phase = PHASE_LIST, .status = {.code = 500}, .failures = PLAN_OPTIONAL_FAILURES}, true, false},
+        {{.phase = PHASE_LIST, .status = {.code = 401}, .failures = PLAN_OPTIONAL_FAILURES - 1}, false, false},
+        {{.phase = PHASE_LIST, .failed = true, .unheard = true, .failures = 50}, false, false}, // nobody said anything
+        {{.phase = PHASE_LIST, .corrupt = true, .failures = 50}, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ending e = cases[i].ending;
+        assert_false(plan_next(&e, 0).refused);
+        e.optional = true;
+        struct plan p = plan_next(&e, 0);
+        bool seldom = e.failures == 0 && p.wait_ms >= PLAN_BACKOFF_LAST_MS / 2;
+        if (p.refused != cases[i].refused || seldom != cases[i].seldom)
+            fail_msg("case %zu: refused %d, wait %lu", i, p.refused, (unsigned long)p.wait_ms);
+    }
+}
+
 static uint64_t wait_of(struct ending e, unsigned failures, uint32_t random)
 {
     e.failures = failures;
@@ -116,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps),
+        cmocka_unit_test(optional_kinds),
         cmocka_unit_test(waits),
         cmocka_unit_test(good_endings),
     };

@@ -2,6 +2,7 @@
 // A reflector against a scripted API server: what it asks for, what the store has in the end, what it says in trouble.
 #include "base/clock.h"
 #include "base/rcu.h"
+#include "kube/index.h"
 #include "kube/reflector.h"
 #include "scripted.h"
 #include <setjmp.h>
@@ -79,28 +80,30 @@ static size_t services(void)
 {
     struct store_stats stats;
     store_stats(t.store, &stats);
-    return stats.services;
+    return stats.services + stats.imports;
 }
 
-static void start_at(unsigned port)
+static void start_at(unsigned port, enum kube_kind kind)
 {
-    static const struct store_options options = {0};
+    static const struct store_options options = {.imports = true};
     static const struct feed_listener listener = {.synced = on_synced, .trouble = on_trouble};
     char url[64];
     uv_loop_init(&t.loop);
     t.store = store_new(&options);
     feed_init(&t.feed, &t.loop, t.store, &options, &listener);
-    t.feed.wanted = 1u << KUBE_SERVICE;
+    t.feed.wanted = 1u << kind;
     snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
     t.credentials.server = strdup(url);
     t.client = client_new(&t.loop, &t.credentials);
-    t.reflector = reflector_new(&t.loop, t.client, &t.feed, KUBE_SERVICE, &timing);
+    t.reflector = reflector_new(&t.loop, t.client, &t.feed, kind, &timing);
     t.least = SIZE_MAX;
     t.synced = 0;
     t.trouble[0] = t.last_trouble[0] = '\0';
 }
 
-#define start(script) (scripted_start(&t.server, script, sizeof(script) / sizeof(script)[0]), start_at(t.server.port))
+#define start_kind(script, kind)                                                                                       \
+    (scripted_start(&t.server, script, sizeof(script) / sizeof(script)[0]), start_at(t.server.port, kind))
+#define start(script) start_kind(script, KUBE_SERVICE)
 
 static void wake(uv_timer_t *timer)
 {
@@ -462,7 +465,7 @@ static void nobody_listens(void **unused)
     scripted_start(&t.server, script, 1);
     unsigned port = t.server.port;
     scripted_stop(&t.server);
-    start_at(port);
+    start_at(port, KUBE_SERVICE);
     while (t.trouble[0] == '\0')
         uv_run(&t.loop, UV_RUN_ONCE);
     assert_non_null(strstr(t.trouble, "the API server cannot be reached"));
@@ -471,6 +474,102 @@ static void nobody_listens(void **unused)
     assert_true(asprintf(&t.credentials.server, "http://127.0.0.1:%u", t.server.port) > 0);
     run_until(1, 1);
     assert_string_equal(t.trouble, "");
+    stop();
+}
+
+// ---- what a cluster may do without ----
+
+#define IMPORTS(version) "GET /apis/multicluster.x-k8s.io/" version "/serviceimports?"
+#define IMPORT(name, rv)                                                                                               \
+    "{\"kind\":\"ServiceImport\",\"metadata\":{\"name\":\"" name "\",\"namespace\":\"shop\",\"resourceVersion\":\"" rv \
+    "\"},\"spec\":{\"ports\":[]}}"
+#define IMPORTS_END(rv)                                                                                                \
+    EVENT("BOOKMARK", "{\"kind\":\"ServiceImport\",\"metadata\":{\"resourceVersion\":\"" rv                            \
+                      "\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}")
+#define MISSING "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n404 page not found\n"
+#define MISSING_IN(version)                                                                                            \
+    {IMPORTS(version), NULL, MISSING, false},                                                                          \
+    {                                                                                                                  \
+        IMPORTS(version) "limit=500", NULL, MISSING, false                                                             \
+    }
+
+static bool imports_synced(void)
+{
+    rcu_section_begin();
+    bool synced = index_imports_synced(t.store);
+    rcu_section_end();
+    return synced;
+}
+
+// Without its CRD nothing is imported, which is soon known; when the CRD comes, so do the objects.
+static void absent_resource(void **unused)
+{
+    (void)unused;
+    static const struct scripted_step script[] = {
+        MISSING_IN("v1alpha1"),
+        MISSING_IN("v1beta1"),
+        MISSING_IN("v1alpha1"),
+        {IMPORTS("v1beta1"), NULL, OK EVENT("ADDED", IMPORT("a", "7")) IMPORTS_END("8"), true},
+    };
+    start_kind(script, KUBE_SERVICE_IMPORT);
+    store_set_synced(t.store);
+    t.feed.listed = 1u << KUBE_IMPORTED_SLICE;
+    run_until(5, 0);
+    assert_int_equal(t.synced, 1);
+    assert_true(imports_synced());
+    assert_non_null(strstr(t.trouble, "serviceimports: 404 Not Found"));
+    run_until(7, 1);
+    assert_string_equal(t.trouble, "");
+    stop();
+}
+
+// Where the role does not say that imports may be seen, nobody knows whether there are any. What was seen once stays.
+static void forbidden_resource(void **unused)
+{
+    (void)unused;
+    static const struct scripted_step script[] = {
+        {IMPORTS("v1alpha1"), NULL, REFUSAL(403, "Forbidden", "no"), false},
+        {IMPORTS("v1alpha1"), NULL, REFUSAL(403, "Forbidden", "no"), false},
+        {IMPORTS("v1alpha1"), NULL, OK EVENT("ADDED", IMPORT("a", "7")) IMPORTS_END("8"), false},
+        {IMPORTS("v1alpha1"), WATCHLIST, REFUSAL(403, "Forbidden", "no"), false},
+        {IMPORTS("v1alpha1"), WATCHLIST, OK EVENT("ADDED", IMPORT("b", "9")), true},
+    };
+    start_kind(script, KUBE_SERVICE_IMPORT);
+    t.feed.listed = 1u << KUBE_IMPORTED_SLICE;
+    run_until(2, 0);
+    assert_int_equal(t.synced, 1);
+    assert_false(imports_synced());
+    assert_non_null(strstr(t.trouble, "\"serviceimports\" of API group \"multicluster.x-k8s.io\""));
+    run_until(3, 1);
+    assert_true(imports_synced());
+    run_until(5, 2);
+    assert_int_equal(t.least, 0);
+    assert_string_equal(t.trouble, "");
+    stop();
+}
+
+// An API server that cannot give a resource for another reason holds nothing up for long either.
+static void broken_resource(void **unused)
+{
+    (void)unused;
+    static const struct scripted_step script[] = {
+        {NULL, NULL, REFUSAL(500, "InternalError", "webhook"), false},
+        {NULL, NULL, REFUSAL(500, "InternalError", "webhook"), false},
+        {NULL, NULL, REFUSAL(500, "InternalError", "webhook"), false},
+        {NULL, NULL, REFUSAL(500, "InternalError", "webhook"), false},
+        {NULL, NULL, REFUSAL(500, "InternalError", "webhook"), false},
+        {NULL, NULL, REFUSAL(500, "InternalError", "webhook"), false},
+        {NULL, NULL, OK EVENT("ADDED", IMPORT("a", "7")) IMPORTS_END("8"), true},
+    };
+    start_kind(script, KUBE_SERVICE_IMPORT);
+    t.feed.listed = 1u << KUBE_IMPORTED_SLICE;
+    run_until(5, 0);
+    assert_int_equal(t.synced, 0);
+    run_until(6, 0);
+    uv_run(&t.loop, UV_RUN_NOWAIT);
+    run_until(7, 1);
+    assert_int_equal(t.synced, 1);
+    assert_int_equal(t.least, 0);
     stop();
 }
 
@@ -505,6 +604,9 @@ int main(void)
         cmocka_unit_test_setup(broken_line, setup),
         cmocka_unit_test_setup(silence, setup),
         cmocka_unit_test_setup(nobody_listens, setup),
+        cmocka_unit_test_setup(absent_resource, setup),
+        cmocka_unit_test_setup(forbidden_resource, setup),
+        cmocka_unit_test_setup(broken_resource, setup),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
