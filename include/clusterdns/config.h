@@ -53,8 +53,12 @@ int config_duration(const char *text, int64_t *ns, char *error) CDNS_MUSTCHECK;
 #define CONFIG_DURATION_MAX 32 ///< bytes of the longest text of a duration, NUL included
 /// Writes a duration as Go prints it ("5m0s", "1.5s", "300ms"); returns `out`.
 const char *config_duration_text(int64_t ns, char out[CONFIG_DURATION_MAX]);
-/// Reads a decimal integer as Go's strconv.Atoi does, whole text, optional sign.
-int config_integer(const char *text, int64_t *value) CDNS_MUSTCHECK;
+/// Reads a decimal integer as Go's strconv.Atoi does, whole text, optional sign. CDNS_ESYNTAX, CDNS_ERANGE: then Atoi's
+/// words are in `error` (CONFIG_ERROR_MAX bytes, not c->error; may be NULL).
+int config_integer(const char *text, int64_t *value, char *error) CDNS_MUSTCHECK;
+/// Reads a number as Go's strconv.ParseFloat does with 32 bits: decimal or hexadecimal, with underscores between
+/// digits, "inf", "nan". Otherwise as config_integer(), with ParseFloat's words; CDNS_ENOMEM too.
+int config_float(const char *text, float *value, char *error) CDNS_MUSTCHECK;
 /// Zones of arguments `args[0…n)` normalised as CoreDNS's plugin.OriginsFromArgsOrServerBlock does: lower case, final
 /// dot, CIDRs expanded to octet or nibble zones; what is no zone is left out, as there; with n = 0 the block's zones.
 /// The texts are for name_from_text(), the array is in c->arena. CDNS_ENOMEM.

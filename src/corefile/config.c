@@ -2,9 +2,12 @@
 #include "corefile/corefile.h"
 #include "corefile/fault.h"
 #include "corefile/list.h"
+#include <clusterdns/quote.h>
 #include <ctype.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 int config_errorf(struct config *c, const struct token *at, const char *fmt, ...)
 {
@@ -60,7 +63,19 @@ static int store_signed(bool negative, uint64_t number, int64_t *value)
     return 0;
 }
 
-int config_integer(const char *text, int64_t *value)
+// What Go's strconv says of a text that is no number.
+static int number_error(int result, const char *function, const char *text, char *error)
+{
+    char quoted[CONFIG_ERROR_MAX - 64];
+    if (result != 0 && error != NULL)
+        snprintf(error, CONFIG_ERROR_MAX, "strconv.%s: parsing %s: %s", function, quote(text, quoted, sizeof quoted),
+                 result == CDNS_ESYNTAX  ? "invalid syntax"
+                 : result == CDNS_ERANGE ? "value out of range"
+                                         : error_text(result));
+    return result;
+}
+
+static int read_integer(const char *text, int64_t *value)
 {
     uint64_t number;
     bool negative = take_sign(&text);
@@ -69,6 +84,66 @@ int config_integer(const char *text, int64_t *value)
     if (!take_number(&text, &number))
         return CDNS_ERANGE;
     return store_signed(negative, number, value);
+}
+
+int config_integer(const char *text, int64_t *value, char *error)
+{
+    return number_error(read_integer(text, value), "Atoi", text, error);
+}
+
+static bool is_digit(char c, bool hex)
+{
+    return hex ? isxdigit((unsigned char)c) : isdigit((unsigned char)c);
+}
+
+// Does every underscore stand between two digits, or between the prefix of a hexadecimal number and one?
+static bool underscores_are_good(const char *number, bool hex)
+{
+    for (const char *p = strchr(number, '_'); p != NULL; p = strchr(p + 1, '_'))
+        if (p == number || (!is_digit(p[-1], hex) && !(hex && p == number + 2)) || !is_digit(p[1], hex))
+            return false;
+    return true;
+}
+
+// A number without sign and underscores. What the C library takes and Go does not is sorted out before.
+static int read_unsigned(const char *number, bool hex, float *value)
+{
+    char *end;
+    if (hex && strpbrk(number, "pP") == NULL)
+        return CDNS_ESYNTAX;
+    *value = strtof(number, &end);
+    if (*end != '\0')
+        return CDNS_ESYNTAX;
+    return isinf(*value) ? CDNS_ERANGE : 0;
+}
+
+static int read_float(const char *text, float *value)
+{
+    const char *number = text;
+    float sign = take_sign(&number) ? -1 : 1;
+    bool hex = strncasecmp(number, "0x", 2) == 0;
+    if (strcasecmp(number, "inf") == 0 || strcasecmp(number, "infinity") == 0 || strcasecmp(text, "nan") == 0) {
+        *value = strcasecmp(text, "nan") == 0 ? NAN : sign * INFINITY;
+        return 0;
+    }
+    if ((number[0] != '.' && !is_digit(number[0], false)) || !underscores_are_good(number, hex))
+        return CDNS_ESYNTAX;
+    char *plain = strdup(number), *out = plain;
+    if (plain == NULL)
+        return CDNS_ENOMEM;
+    for (; *number != '\0'; number++)
+        if (*number != '_')
+            *out++ = *number;
+    *out = '\0';
+    int result = read_unsigned(plain, hex, value);
+    *value *= sign;
+    free(plain);
+    return result;
+}
+
+int config_float(const char *text, float *value, char *error)
+{
+    return number_error(read_float(text, value), "ParseFloat", text, error);
 }
 
 // The unit of this name, in nanoseconds; 0 when there is none.

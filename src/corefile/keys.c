@@ -159,7 +159,7 @@ static int read_zone_text(struct arena *a, const char *text, struct zone_text *o
         return CDNS_EINVAL;
     }
     // Only a number after the last colon is a port; anything else belongs to the zone.
-    if (colon != NULL && config_integer(colon + 1, &out->port) == 0) {
+    if (colon != NULL && config_integer(colon + 1, &out->port, NULL) == 0) {
         out->has_port = true;
         zone = arena_strndup(a, text, (size_t)(colon - text));
         if (zone == NULL)

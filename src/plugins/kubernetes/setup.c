@@ -118,13 +118,12 @@ static int set_fallthrough(struct config *c, struct kubernetes *k, const struct 
 
 static int set_ttl(struct config *c, struct kubernetes *k, const struct line *l)
 {
+    char why[CONFIG_ERROR_MAX];
     int64_t ttl;
     if (l->n == 0)
         return argument_error(c, l);
-    int e = config_integer(l->args[0].text, &ttl);
-    if (e != 0)
-        return config_plain_errorf(c, l->args, "strconv.Atoi: parsing \"%s\": %s", l->args[0].text,
-                                   e == CDNS_ERANGE ? "value out of range" : "invalid syntax");
+    if (config_integer(l->args[0].text, &ttl, why) != 0)
+        return config_plain_errorf(c, l->args, "%s", why);
     if (ttl < 0 || ttl > 3600)
         return config_errorf(c, l->args, "ttl must be in range [0, 3600]: %lld", (long long)ttl);
     k->ttl = (uint32_t)ttl;

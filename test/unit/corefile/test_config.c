@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <clusterdns/config.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -200,10 +201,76 @@ static void test_integers(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t value = -1;
-        int result = config_integer(cases[i].text, &value);
+        int result = config_integer(cases[i].text, &value, NULL);
         if (result != cases[i].result || value != cases[i].value)
             fail_msg("\"%s\": %d, %lld", cases[i].text, result, (long long)value);
     }
+}
+
+// As Go 1.26 does it.
+static void test_floats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        float value;
+    } cases[] = {
+        {"0", 0},
+        {"-0", 0},
+        {"+1.5", 1.5f},
+        {"1e3", 1000},
+        {"1E+3", 1000},
+        {".5", .5f},
+        {"5.", 5},
+        {"1_000", 1000},
+        {"1e1_0", 1e10f},
+        {"0x1p4", 16},
+        {"0X1P4", 16},
+        {"0x1.8p1", 3},
+        {"0x_1p4", 16},
+        {"0x.8p0", .5f},
+        {"0x1_0p0", 16},
+        {"inf", INFINITY},
+        {"+INF", INFINITY},
+        {"-inf", -INFINITY},
+        {"Infinity", INFINITY},
+        {"3.4028235e38", 3.4028235e38f},
+        {"1e-50", 0},
+        {"16777217", 16777216},
+        {"00012", 12},
+        {"-12.5", -12.5f},
+    };
+    float value;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (config_float(cases[i].text, &value, NULL) != 0 || value != cases[i].value)
+            fail_msg("\"%s\": %g", cases[i].text, (double)value);
+    assert_int_equal(config_float("NaN", &value, NULL), 0);
+    assert_true(isnan(value));
+    static const char *const bad[] = {"_1",   "1_",      "1__0",   "1_.5",    "1._5", "0x10", "0x1p", "0x.p1",
+                                      "0b1",  "0o7",     "infx",   "+nan",    "nanx", "",     "+",    ".",
+                                      "e5",   "1e",      "1e+",    "1 ",      " 1",   "0x",   "1f",   "1d",
+                                      "1e_5", "infinit", "nan(1)", "0x1p1_a", "1\t",  "--1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (config_float(bad[i], &value, NULL) != CDNS_ESYNTAX)
+            fail_msg("\"%s\" is taken for a number", bad[i]);
+    static const char *const large[] = {"1e39", "-1e39", "3.4028236e38", "0x1p200", "1e400"};
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++)
+        assert_int_equal(config_float(large[i], &value, NULL), CDNS_ERANGE);
+}
+
+static void test_number_errors(void **state)
+{
+    (void)state;
+    int64_t i;
+    float f;
+    assert_int_equal(config_integer("a\"\x01", &i, error), CDNS_ESYNTAX);
+    assert_string_equal(error, "strconv.Atoi: parsing \"a\\\"\\x01\": invalid syntax");
+    assert_int_equal(config_integer("99999999999999999999", &i, error), CDNS_ERANGE);
+    assert_string_equal(error, "strconv.Atoi: parsing \"99999999999999999999\": value out of range");
+    assert_int_equal(config_float("fast", &f, error), CDNS_ESYNTAX);
+    assert_string_equal(error, "strconv.ParseFloat: parsing \"fast\": invalid syntax");
+    assert_int_equal(config_float("1e39", &f, error), CDNS_ERANGE);
+    assert_string_equal(error, "strconv.ParseFloat: parsing \"1e39\": value out of range");
 }
 
 static void test_zones_of_the_block(void **state)
@@ -265,10 +332,16 @@ static void test_zones_need_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_texts),        cmocka_unit_test(test_long_error_texts_are_cut),
-        cmocka_unit_test(test_durations),          cmocka_unit_test(test_duration_texts),
-        cmocka_unit_test(test_duration_errors),    cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_zones_of_the_block), cmocka_unit_test(test_zones_of_arguments),
+        cmocka_unit_test(test_error_texts),
+        cmocka_unit_test(test_long_error_texts_are_cut),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_duration_texts),
+        cmocka_unit_test(test_duration_errors),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_number_errors),
+        cmocka_unit_test(test_zones_of_the_block),
+        cmocka_unit_test(test_zones_of_arguments),
         cmocka_unit_test(test_zones_need_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
