@@ -35,7 +35,7 @@ static int hand_out(const struct event_taker *t, struct event *e, const json_t *
         e->initial_end = strcmp(end, "true") == 0;
     } else if (e->wanted && e->type != EVENT_UNKNOWN) {
         arena_reset(t->arena);
-        e->result = decode_object(object, (int)t->kind, t->arena, &e->object, e->reason, sizeof e->reason);
+        e->result = decode_json(object, (int)t->kind, t->arena, &e->object, e->reason, sizeof e->reason);
     }
     return t->take(t->arg, e);
 }

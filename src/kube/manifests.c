@@ -67,7 +67,7 @@ static int take_as(struct reading *r, const json_t *object, int kind, size_t lin
     char text[200] = "";
     struct kube_object out;
     arena_reset(r->arena);
-    int result = decode_object(object, kind, r->arena, &out, text, sizeof text);
+    int result = decode_json(object, kind, r->arena, &out, text, sizeof text);
     if (result == 0)
         return r->callback(r->arg, &out);
     if (result != CDNS_ENOENT) // a Deployment, a ConfigMap, …

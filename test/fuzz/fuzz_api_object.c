@@ -6,6 +6,7 @@
 #include "kube/decode.h"
 #include "kube/status.h"
 #include "kube/store.h"
+#include <jansson.h>
 #include <string.h>
 
 // `all`: a port without a number is allowed.
@@ -68,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int kind = -1; kind < KUBE_KINDS; kind++) {
         struct kube_object out;
         char error[200] = "";
-        int r = decode_object(object, kind, a, &out, error, sizeof error);
+        int r = decode_json(object, kind, a, &out, error, sizeof error);
         INVARIANT(r == 0 || r == CDNS_ENOENT || error[0] != '\0');
         if (r == 0) {
             check(&out);

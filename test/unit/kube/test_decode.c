@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON objects to struct kube_object: what is taken, what is left out, what is refused.
 #include "kube/decode.h"
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static int decode(const char *text, int kind)
     if (document == NULL)
         fail_msg("test text is no JSON: %s", e.text);
     error[0] = '\0';
-    return decode_object(document, kind, arena, &object, error, sizeof error);
+    return decode_json(document, kind, arena, &object, error, sizeof error);
 }
 
 static const char *address(const struct kube_address *a)
@@ -181,7 +182,8 @@ static void slices(void **unused)
 {
     (void)unused;
     assert_int_equal(
-        decode("{'metadata':{'name':'web-x1','namespace':'shop','labels':{'kubernetes.io/service-name':'web'}},"
+        decode("{'metadata':{'name':'web-x1','namespace':'shop','labels':{'kubernetes.io/service-name':'web'},"
+               "'annotations':{'endpoints.kubernetes.io/last-change-trigger-time':'2026-11-24T12:42:01.000000007Z'}},"
                "'addressType':'IPv4','ports':[{'name':'http','port':8080,'protocol':'TCP'},{'name':'all','port':null}],"
                "'endpoints':[{'addresses':['10.1.0.1','10.1.0.2'],'hostname':'web-0','zone':'zone-1','conditions':"
                "{'ready':true,'serving':false},'targetRef':{'kind':'Pod','name':'web-0.x'}},"
@@ -192,6 +194,7 @@ static void slices(void **unused)
         0);
     const struct kube_slice *s = &object.slice;
     assert_string_equal(s->service, "web");
+    assert_int_equal(s->triggered_ns, 1795524121000000007);
     assert_int_equal(s->nports, 2);
     assert_int_equal(s->ports[1].number, 0);
     assert_int_equal(s->nendpoints, 5);
@@ -333,6 +336,68 @@ static void addresses(void **unused)
     }
 }
 
+static void times(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text;
+        int result;
+        int64_t ns;
+    } cases[] = {
+        {"1970-01-01T00:00:00Z", 0, 0},
+        {"2026-11-24T12:42:01Z", 0, 1795524121000000000},
+        {"2026-11-24T12:42:01.5Z", 0, 1795524121500000000},
+        {"2026-11-24T12:42:01.123456789Z", 0, 1795524121123456789},
+        {"2026-11-24T12:42:01.1234567899Z", 0, 1795524121123456789},
+        {"2026-11-24T14:12:01+01:30", 0, 1795524121000000000},
+        {"2026-11-23T21:42:01-15:00", 0, 1795524121000000000},
+        {"2000-02-29T00:00:00Z", 0, 951782400000000000},
+        {"2000-03-01T00:00:00Z", 0, 951868800000000000},
+        {"1969-12-31T23:59:59.5Z", 0, -500000000},
+        {"2262-04-11T23:47:16.854775807Z", 0, INT64_MAX},
+        {"2262-04-11T23:47:16.854775808Z", CDNS_ERANGE, 0},
+        {"9999-12-31T23:59:59Z", CDNS_ERANGE, 0},
+        {"0001-01-01T00:00:00Z", CDNS_ERANGE, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t ns = 0;
+        if (decode_time(cases[i].text, &ns) != cases[i].result || (cases[i].result == 0 && ns != cases[i].ns))
+            fail_msg("%s: %lld", cases[i].text, (long long)ns);
+    }
+    static const char *const wrong[] = {
+        "",
+        "Z",
+        "2026",
+        "2026-11-24",
+        "2026-11-24T12:42:01",
+        "2026-11-24T12:42:01z",
+        "2026-11-24 12:42:01Z",
+        "2026-11-24T12:42:01.Z",
+        "2026-11-24T12:42:01Z ",
+        "2026-11-24T12:42:60Z",
+        "2026-11-24T24:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "2026-04-31T00:00:00Z",
+        "2026-01-00T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "2026-1-01T00:00:00Z",
+        "2026-11-24T12:42:01+0100",
+        "2026-11-24T12:42:01+01",
+        "2026-11-24T12:42:01+01:60",
+        "2026-11-24T12:42:01+24:00",
+        "2026-11-24T12:42:01+",
+        "-026-11-24T12:42:01Z",
+        "2026-11-24T12:42:01,5Z",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        int64_t ns;
+        if (decode_time(wrong[i], &ns) != CDNS_EINVAL)
+            fail_msg("%s", wrong[i]);
+    }
+}
+
 // As in Go, where an address of 16 bytes may be one of IPv4.
 static void mapped_address(void **unused)
 {
@@ -380,7 +445,7 @@ int main(void)
         cmocka_unit_test(imported_slices), cmocka_unit_test(service_imports),
         cmocka_unit_test(absurd_slices),   cmocka_unit_test(pods),
         cmocka_unit_test(addresses),       cmocka_unit_test(mapped_address),
-        cmocka_unit_test(nul_in_text),
+        cmocka_unit_test(times),           cmocka_unit_test(nul_in_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
