@@ -9,7 +9,9 @@ The binaries come from `test/cluster/build`. Everything lives in one temporary f
 """
 
 import base64
+import concurrent.futures
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -27,6 +29,7 @@ from processes import Process, Timeout, free_port, wait_for
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_SECONDS = 60  # for one program of the control plane to be ready; about 4 on an idle machine
 REQUEST_SECONDS = 30
+PUTS_AT_ONCE = 2  # transactions of put_raw: etcd works while the next one is written down
 SERVICE_RANGE = "10.96.0.0/12,fd00:10:96::/112"
 ADVERTISED = "198.51.100.10"  # what the API server writes as the endpoint of default/kubernetes; nobody connects to it
 
@@ -100,10 +103,11 @@ class ApiError(Exception):
 class ControlPlane:
     """etcd and an API server; `controllers` adds the controller manager, `nodes` that many kwok nodes.
 
-    `api_flags` go to kube-apiserver, behind ours. `fill(plane)` is called while etcd runs and the API server does not.
+    `api_flags` go to kube-apiserver, behind ours. `fill(plane)` is called while etcd runs and the API server does not;
+    a large cluster's API server may take `start_seconds`.
     """
 
-    def __init__(self, controllers=False, nodes=0, api_flags=(), fill=None):
+    def __init__(self, controllers=False, nodes=0, api_flags=(), fill=None, start_seconds=START_SECONDS):
         self.programs = binaries(
             "etcd",
             "kube-apiserver",
@@ -111,7 +115,7 @@ class ControlPlane:
             *(["kube-controller-manager"] if controllers else []),
             *(["kwok"] if nodes else []),
         )
-        self.controllers, self.nodes, self.fill = controllers, nodes, fill
+        self.controllers, self.nodes, self.fill, self.start_seconds = controllers, nodes, fill, start_seconds
         self.folder = tempfile.mkdtemp(prefix="clusterdns-plane-")
         self.etcd_port, self.api_port = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.api_port}"
@@ -141,7 +145,7 @@ class ControlPlane:
         self.start_etcd()
         if self.fill:
             self.fill(self)
-        self.start_api()
+        self.start_api(self.start_seconds)
         return self.prepare()
 
     def prepare(self):
@@ -388,15 +392,19 @@ class ControlPlane:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return json.loads(answer.read())
 
-    def put_raw(self, pairs, batch=1000):
+    def put_raw(self, pairs, batch=500):
         """Writes (key, object) pairs straight into etcd as JSON, as the API server would store them."""
-        pairs = list(pairs)
-        for start in range(0, len(pairs), batch):
-            puts = [
-                {"requestPut": {"key": _b64(key), "value": _b64(json.dumps(obj, separators=(",", ":")))}}
-                for key, obj in pairs[start : start + batch]
-            ]
-            self.etcd_call("/v3/kv/txn", {"success": puts})
+        pairs = iter(pairs)
+        with concurrent.futures.ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+            pending = set()
+            while puts := [_put(key, obj) for key, obj in itertools.islice(pairs, batch)]:
+                pending.add(pool.submit(self.etcd_call, "/v3/kv/txn", {"success": puts}))
+                while len(pending) > PUTS_AT_ONCE:
+                    done, pending = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
+                    for one in done:
+                        one.result()
+            for one in pending:
+                one.result()
 
     def delete_raw(self, key):
         """Removes a key from etcd behind the API server's back."""
@@ -411,6 +419,10 @@ class ControlPlane:
 
 def _b64(text):
     return base64.b64encode(text.encode()).decode()
+
+
+def _put(key, obj):
+    return {"requestPut": {"key": _b64(key), "value": _b64(json.dumps(obj, separators=(",", ":")))}}
 
 
 if __name__ == "__main__":  # a control plane to play with, until interrupted
