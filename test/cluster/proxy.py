@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP proxy in front of the API server, so that our server's connections can be cut while kubectl's are not."""
+"""Proxies in front of the API server, so that our server meets faults while kubectl does not."""
 
 import contextlib
+import json
 import select
 import socket
 import threading
+import urllib.request
 
-from processes import free_port
+from controlplane import binaries
+from processes import Process, Timeout, free_port, wait_for
 
 
 class Proxy:
@@ -68,3 +71,56 @@ class Proxy:
                     other[ready].sendall(data)
         with self.lock:
             self.sockets -= {near, far}
+
+
+class ExpiringProxy:
+    """Passes everything on to the real API server, but can end all watches and answer the attempts to resume them with
+    410 Expired, so that its clients list everything anew. (modules/expiring-proxy; TLS and HTTP/2 on both sides)
+    """
+
+    STARTS_SECONDS = 10
+
+    def __init__(self, plane):
+        self.port, self.control = free_port(), free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        keys = [plane.path(name) for name in ("ca.crt", "apiserver.crt", "apiserver.key")]
+        program = binaries("expiring-proxy")["expiring-proxy"]
+        argv = [program, f"127.0.0.1:{self.port}", plane.url, *keys, f"127.0.0.1:{self.control}"]
+        self.process = Process("expiring-proxy", argv, plane.path("expiring-proxy.log"))
+
+    def __enter__(self):
+        self.process.start()
+        wait_for(self._listens, self.STARTS_SECONDS, "the expiring proxy to listen")
+        return self
+
+    def __exit__(self, *unused):
+        self.process.kill()
+
+    def _listens(self):
+        self.process.check_alive()
+        with contextlib.suppress(OSError):
+            return self.state() is not None
+
+    def _call(self, method, path):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.control}{path}", method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read()
+
+    def state(self):
+        """{path of a resource: {"watches", "refused", "complete"}}, see main.go."""
+        return json.loads(self._call("GET", "/state"))
+
+    def expire(self):
+        self._call("POST", "/expire")
+
+    def wait_complete(self, before, seconds):
+        """Until every resource of the state `before` has gone through whole once more and is being watched."""
+
+        def complete():
+            now = self.state()
+            return all(now[path]["complete"] > old["complete"] and now[path]["watches"] for path, old in before.items())
+
+        try:
+            wait_for(complete, seconds, "a relist of everything", interval=0.05)
+        except Timeout as error:
+            raise Timeout(f"{error}: {before} -> {self.state()}") from None
