@@ -2,8 +2,9 @@
 // Load for `make bench`: asks a fixed number of A questions over UDP from many ports, keeps a fixed number outstanding,
 // and checks every answer: id, question, NOERROR, and the address in it.
 //
-// load IPV4 PORT NAMES COUNT ANSWERS
-//   NAMES: a file of lines "NAME ADDRESS"; ANSWERS: records expected in each answer (0: an echo).
+// load IPV4 PORT NAMES COUNT ANSWERS [PER-SECOND]
+//   NAMES: a file of lines "NAME ADDRESS"; ANSWERS: records expected in each answer (0: an echo); PER-SECOND:
+//   questions, without it as many as are answered.
 // Prints one JSON object: received, lost, wrong, seconds.
 #include "base/reader.h"
 #include "base/writer.h"
@@ -41,6 +42,15 @@ static size_t name_count;
 static uint64_t to_send, received, wrong, lost;
 static uint64_t turn; // names are taken in a scattered order
 static unsigned answers;
+static uint64_t total, per_second; // questions sent; 0: as many as are answered
+static double began, heard;        // seconds; when the last answer came
+
+static double now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
 
 static _Noreturn void fail(const char *what)
 {
@@ -114,14 +124,24 @@ static bool check(const struct name *name, const uint8_t *packet, size_t size)
     return data != NULL && type == 1 && class == 1 && length == 4 && memcmp(data, &name->address, 4) == 0;
 }
 
-// Sends as many questions as the window and the count allow.
+// How many more questions count and rate allow now.
+static uint64_t allowed(void)
+{
+    if (per_second == 0)
+        return to_send;
+    uint64_t due = (uint64_t)((now() - began) * (double)per_second);
+    return due < total ? 0 : due - total < to_send ? due - total : to_send;
+}
+
+// Sends as many questions as the window, the count and the rate allow.
 static void ask(struct source *s)
 {
     static uint8_t packets[WINDOW][PACKET_MAX];
     static struct iovec iov[WINDOW];
     static struct mmsghdr messages[WINDOW];
+    uint64_t most = allowed();
     unsigned n = 0;
-    for (; s->outstanding + n < WINDOW && n < to_send; n++) {
+    for (; s->outstanding + n < WINDOW && n < most; n++) {
         size_t number = turn++ * 7919 % name_count;
         uint16_t id = s->next_id++;
         memcpy(packets[n], names[number].packet, names[number].size);
@@ -139,6 +159,7 @@ static void ask(struct source *s)
     }
     s->outstanding += n;
     to_send -= n;
+    total += n;
 }
 
 // Takes the answers that are there. Returns their number.
@@ -185,8 +206,11 @@ static void wait_for_answers(struct source *sources)
     struct pollfd fds[SOCKETS];
     for (unsigned i = 0; i < SOCKETS; i++)
         fds[i] = (struct pollfd){.fd = sources[i].fd, .events = POLLIN};
-    if (poll(fds, SOCKETS, PATIENCE_MS) == 0)
+    // At a rate there may be something to send before something comes.
+    if (poll(fds, SOCKETS, per_second == 0 ? PATIENCE_MS : 1) == 0 && now() - heard > PATIENCE_MS / 1e3) {
         give_up(sources);
+        heard = now();
+    }
 }
 
 static void run(struct source *sources)
@@ -202,28 +226,24 @@ static void run(struct source *sources)
             return;
         if (taken == 0)
             wait_for_answers(sources);
+        else
+            heard = now();
     }
-}
-
-static double now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 int main(int argc, char **argv)
 {
     static struct source sources[SOCKETS];
     struct sockaddr_in server = {.sin_family = AF_INET};
-    if (argc != 6 || inet_pton(AF_INET, argv[1], &server.sin_addr) != 1) {
-        (void)fputs("usage: load IPV4 PORT NAMES COUNT ANSWERS\n", stderr);
+    if (argc < 6 || argc > 7 || inet_pton(AF_INET, argv[1], &server.sin_addr) != 1) {
+        (void)fputs("usage: load IPV4 PORT NAMES COUNT ANSWERS [PER-SECOND]\n", stderr);
         return 2;
     }
     server.sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10));
     read_names(argv[3]);
     to_send = strtoull(argv[4], NULL, 10);
     answers = (unsigned)strtoul(argv[5], NULL, 10);
+    per_second = argc > 6 ? strtoull(argv[6], NULL, 10) : 0;
     if (name_count == 0) {
         (void)fprintf(stderr, "%s: no names\n", argv[3]);
         return 1;
@@ -233,9 +253,9 @@ int main(int argc, char **argv)
         if (sources[i].fd < 0 || connect(sources[i].fd, (struct sockaddr *)&server, sizeof(server)) != 0)
             fail("socket");
     }
-    double begin = now();
+    began = heard = now();
     run(sources);
     printf("{\"received\": %llu, \"lost\": %llu, \"wrong\": %llu, \"seconds\": %.6f}\n", (unsigned long long)received,
-           (unsigned long long)lost, (unsigned long long)wrong, now() - begin);
+           (unsigned long long)lost, (unsigned long long)wrong, now() - began);
     return 0;
 }
