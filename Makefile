@@ -41,7 +41,7 @@ FUZZ_BIN  := $(FUZZ_SRC:test/fuzz/%.c=$B/replay/%)
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$B/bench/%)
 
-.PHONY: all help deps run test unit replay cases test-cluster lint format bench fuzz install clean
+.PHONY: all help deps run test unit replay cases test-cluster lint format bench bench-scale fuzz install clean
 all: $B/clusterdns
 
 help:
@@ -103,7 +103,7 @@ cases: $B/clusterdns
 ## make test-cluster     the same and all cases on a real control plane, beside CoreDNS (builds them once through Go)
 test-cluster:
 	@tools/deps build test cluster
-	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(MAKE) --no-print-directory -j$$(nproc) all $B/bench/load
 	@test/cluster/build
 	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/compat test/cluster
 	@CASES_ON='live coredns' CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases/test_cases.py
@@ -125,6 +125,13 @@ $B/bench/%: bench/%.c $B/libclusterdns.a
 ## make bench            CPU per query beside a UDP echo
 bench: all $(BENCH_BIN)
 	@bench/run $B
+
+## make bench-scale      memory, CPU and time with 100,000 services on a real API server, beside CoreDNS (SCALE=… for bench/scale)
+bench-scale:
+	@tools/deps build test cluster
+	@$(MAKE) --no-print-directory -j$$(nproc) all $B/bench/load
+	@test/cluster/build
+	@bench/scale $B $(SCALE)
 
 ## make fuzz             fuzz each target for FUZZ_SECONDS (60) with libFuzzer
 FUZZ_SECONDS ?= 60

@@ -54,20 +54,23 @@ def free_port():
     raise OSError("no free port")
 
 
-def _die_with_parent():
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class Process:
     """A program that runs until it is stopped; its output goes to `log_path` (appended).
 
     It is killed when the thread that started it ends, so that no test run leaves anything behind: start it from the
-    main thread.
+    main thread. `group` is a MemoryGroup that it is to run in.
     """
 
-    def __init__(self, name, argv, log_path, env=None, cwd=None):
+    def __init__(self, name, argv, log_path, env=None, cwd=None, group=None):
         self.name, self.argv, self.log_path, self.env, self.cwd = name, [str(a) for a in argv], log_path, env, cwd
+        self.group = group
         self.child = None
+
+    def _prepare(self):
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.group:
+            with open(self.group.procs, "w", encoding="ascii") as procs:
+                procs.write("0")
 
     def start(self):
         assert self.child is None, f"{self.name} runs already"
@@ -79,13 +82,17 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=self.env,
                 cwd=self.cwd,
-                preexec_fn=_die_with_parent,
+                preexec_fn=self._prepare,
             )
         return self
 
     @property
     def pid(self):
         return self.child.pid
+
+    def cpu_seconds(self):
+        """CPU time of the program so far, of threads that have ended too."""
+        return time.clock_gettime(~self.pid << 3 | 2)  # the kernel's number of another process's CPU clock
 
     def alive(self):
         return self.child is not None and self.child.poll() is None

@@ -40,7 +40,7 @@ def corefile(*options, source="kubeconfig @KUBECONFIG@"):
 class DnsServer:
     """A running server; `ready=False` starts it without waiting (a server that is meant not to become ready)."""
 
-    def __init__(self, name, program, corefile, ready=True, env=None, **values):
+    def __init__(self, name, program, corefile, ready=True, env=None, group=None, **values):
         self.name, self.port = name, free_port()
         self.ready_port = free_port() if "@READY@" in corefile else None
         self.folder = tempfile.mkdtemp(prefix=f"clusterdns-{name}-")
@@ -56,6 +56,7 @@ class DnsServer:
             os.path.join(self.folder, "log"),
             env={**os.environ, **(env or {})},
             cwd=self.folder,
+            group=group,
         )
         try:
             self.process.start()
@@ -109,12 +110,6 @@ class DnsServer:
         status = self.process.stop(seconds)
         shutil.rmtree(self.folder, ignore_errors=True)
         return status
-
-    def memory(self):
-        """{"Rss": bytes, "Anonymous": bytes, …} from the kernel's sum over the process's mappings."""
-        with open(f"/proc/{self.process.pid}/smaps_rollup", encoding="ascii") as file:
-            rows = [line.split() for line in file.readlines()[1:]]
-        return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
 
 
 def coredns(corefile, **options):
