@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/client.h"
+#include "kube/metrics.h"
 #include "kube/request.h"
 #include <errno.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@ struct transfer {
     int error;     // what handler.answer or handler.data returned
     bool added;    // libcurl has it; else it waits until it is known whether it can share a connection
     bool answered; // an answer's headers have come
+    bool counted;  // how it was answered
     bool begun;    // … of a 200: what follows the body is no other answer
     char reason[CURL_ERROR_SIZE];
     char *body;
@@ -204,6 +206,14 @@ static void transfer_free(struct transfer *t)
     free(t);
 }
 
+// Counts the request once, when it has a status or will get none.
+static void count_request(struct transfer *t)
+{
+    if (t->added && !t->counted)
+        kube_count_request(client_server(t->client), client_status(t));
+    t->counted = true;
+}
+
 // Keeps the beginning of a failure's body: it says why.
 static void keep_body(struct transfer *t, const char *data, size_t len)
 {
@@ -236,6 +246,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     if (size * count > 2 || (data[0] != '\r' && data[0] != '\n'))
         return size * count;
     t->answered = t->client->known = true;
+    if (client_status(t) >= 200) // not a proxy's answer, nor a provisional one
+        count_request(t);
     if (client_status(t) == 200 && !t->begun && t->handler.answer != NULL)
         t->error = t->handler.answer(t->handler.arg);
     t->begun = client_status(t) == 200;
@@ -274,6 +286,7 @@ static void finish(struct transfer *t, CURLcode code)
     result.body = body != NULL ? body : "";
     result.body_len = t->body_len;
     t->body = NULL;
+    count_request(t);
     transfer_free(t);
     handler.done(handler.arg, &result);
     free(body);
@@ -372,8 +385,14 @@ int client_get(struct client *c, const char *path, bool fresh, const struct clie
 void client_cancel(struct transfer *t)
 {
     struct client *c = t->client;
+    count_request(t);
     transfer_free(t);
     start_waiting(c);
+}
+
+const char *client_server(const struct client *c)
+{
+    return c->credentials->server;
 }
 
 void client_close(struct client *c, void (*closed)(void *arg), void *arg)

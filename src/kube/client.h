@@ -43,6 +43,8 @@ struct client_handler {
 
 /// NULL when memory is short. `credentials` are borrowed and must outlive the client.
 struct client *client_new(uv_loop_t *loop, struct credentials *credentials);
+/// The server's URL.
+const char *client_server(const struct client *c);
 /// Cancels all requests and closes the connections; `closed` is called when the loop holds nothing of it any more.
 void client_close(struct client *c, void (*closed)(void *arg), void *arg);
 

@@ -112,6 +112,7 @@ void feed_refused(struct feed *f, enum kube_kind kind, bool absent)
 void feed_commit(struct feed *f)
 {
     store_commit(f->store);
+    source_metrics_stored(f->metrics, f->store);
     f->pending = 0;
     f->due = false;
 }

@@ -3,6 +3,7 @@
 /// \file
 /// The way of decoded objects into one source's store: ends the store's batches, knows when every kind has been listed,
 /// gives memory back after large lists, and keeps the log quiet. Kube thread.
+#include "kube/metrics.h"
 #include "kube/object.h"
 #include "kube/store.h"
 #include <clusterdns/log.h>
@@ -22,6 +23,7 @@ struct feed_listener {
 
 struct feed {
     struct store *store;
+    struct source_metrics *metrics; ///< the source's; NULL, as feed_init() leaves it: nobody counts
     struct feed_listener listener;
     unsigned wanted, listed, refused; ///< bits by enum kube_kind
     bool synced;

@@ -27,6 +27,7 @@ struct reflector {
     enum step step;            // of the request to come
     uint64_t started, heard;   // monotonic, ns: the request, its latest byte
     unsigned agreed_seconds;   // when the server is to end the watch
+    bool measured;             // its time was counted
     bool fresh;                // the next request goes over a new connection
     bool bookmarks;            // they have come on this stream
     struct api_status refusal; // of an ERROR event; code 0: none
@@ -38,6 +39,7 @@ struct reflector {
     char *token;                    // of the list's next page; NULL: the first one
     unsigned pages;                 // of the list under way that have come
     bool anew, unpaged;             // of the list under way: newest state; in one page
+    enum relist reason;             // of the next list
     unsigned failures;              // in a row
     bool unheard;                   // nobody answered the latest request
     bool troubled;                  // a trouble was reported and is not over
@@ -91,10 +93,23 @@ static void take_bookmark(struct reflector *r, const struct event *e)
     }
 }
 
+// An EndpointSlice was applied. As CoreDNS, each that a watch brings is counted; of a list, unlike CoreDNS, only what
+// is new since an earlier list: the rest was answered long before.
+static void count_programming(const struct reflector *r, const struct kube_object *o, bool initial, bool changed)
+{
+    bool listed = (r->feed->listed >> r->kind & 1) != 0;
+    if (o->kind != KUBE_ENDPOINTSLICE || (initial && (!listed || !changed)))
+        return;
+    int type = store_service_type(r->feed->store, o->namespace_, o->slice.service);
+    if (type >= 0)
+        kube_count_programming(o->slice.triggered_ns, (enum kube_service_type)type);
+}
+
 // Applies an object; one that cannot be decoded is passed over, for the others must not wait for it.
 static void take_object(struct reflector *r, const struct event *e)
 {
-    bool initial = r->phase != PHASE_WATCH;
+    bool initial = r->phase != PHASE_WATCH, good = e->type != EVENT_UNKNOWN && e->result == 0;
+    uint64_t changes = store_changes(r->feed->store);
     if (e->type == EVENT_UNKNOWN)
         feed_log(r->feed, KEY(r, 3), LOG_LEVEL_WARNING, "%s: event of unknown type passed over", r->resource->plural);
     else if (e->result != 0)
@@ -103,6 +118,8 @@ static void take_object(struct reflector *r, const struct event *e)
         feed_delete(r->feed, &e->object);
     else
         feed_upsert(r->feed, &e->object, initial);
+    if (good)
+        count_programming(r, &e->object, initial, store_changes(r->feed->store) != changes);
     if (!initial) // initial events come in no order: their versions say nothing
         (void)take_version(e->version, r->version);
 }
@@ -148,10 +165,27 @@ static int finish_page(struct reflector *r)
 
 // ---- requests ----
 
+// Bytes have come.
+static void heard(struct reflector *r)
+{
+    r->heard = clock_monotonic_ns();
+    source_metrics_heard(r->feed->metrics, r->kind);
+}
+
+// The request has been answered: a list at its end, a watch when its answer begins.
+static void measure(struct reflector *r)
+{
+    if (!r->measured)
+        kube_count_request_time(client_server(r->client), clock_monotonic_ns() - r->started);
+    r->measured = true;
+}
+
 static int on_answer(void *arg)
 {
     struct reflector *r = arg;
-    r->heard = clock_monotonic_ns();
+    heard(r);
+    if (r->phase != PHASE_LIST)
+        measure(r);
     if (r->phase == PHASE_WATCH)
         recovered(r);
     return stream_begin(r->stream, r->phase == PHASE_LIST);
@@ -160,7 +194,7 @@ static int on_answer(void *arg)
 static int on_data(void *arg, const char *data, size_t len)
 {
     struct reflector *r = arg;
-    r->heard = clock_monotonic_ns();
+    heard(r);
     return stream_feed(r->stream, data, len);
 }
 
@@ -225,6 +259,11 @@ static void report(struct reflector *r, const struct ending *e, const struct cli
         snprintf(text, sizeof text, "%s: no data from the API server for too long", r->resource->plural);
     }
     r->troubled = true;
+    source_metrics_trouble(r->feed->metrics, r->kind,
+                           e->status.code != 0  ? e->status.code
+                           : e->corrupt         ? TROUBLE_CORRUPT
+                           : result->cause != 0 ? TROUBLE_UNREACHABLE
+                                                : TROUBLE_SILENT);
     feed_trouble(r->feed, r->kind, text);
     // A cluster may well have been meant to do without: it is said once.
     if (refused && r->refusal_told == e->status.code)
@@ -239,6 +278,17 @@ static bool take_other_version(struct reflector *r)
     const struct resource *first = &resources[r->kind];
     r->resource = r->resource->other != NULL ? r->resource->other : first;
     return r->resource != first;
+}
+
+// Why a request that ended so is followed by a list, if it is.
+static enum relist relist_reason(const struct ending *e, enum step next)
+{
+    bool instead = e->phase == PHASE_WATCHLIST && next == STEP_LIST;
+    return e->corrupt                                 ? RELIST_CORRUPT
+           : e->status.expired || e->status.too_large ? RELIST_EXPIRED
+           : instead                                  ? RELIST_UNSUPPORTED
+           : e->status.code != 0                      ? RELIST_REFUSED
+                                                      : RELIST_FAILED;
 }
 
 // Goes on after a request that is over.
@@ -266,6 +316,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     if (result->status != 0 && result->status != 200)
         api_status_from_http(result->status, result->body, result->body_len, result->retry_after, &e.status);
     struct plan plan = plan_next(&e, random_u32());
+    r->reason = relist_reason(&e, plan.step);
     bool absent = plan.refused && e.status.code == 404;
     if (absent && take_other_version(r)) {
         wait_for(r, STEP_SYNC, 0);
@@ -283,6 +334,7 @@ static void on_done(void *arg, const struct client_result *result)
 {
     struct reflector *r = arg;
     struct client_result judged = *result;
+    measure(r);
     bool complete = r->phase == PHASE_LIST && result->status == 200 && result->error == 0;
     if (complete)
         judged.error = finish_page(r);
@@ -315,6 +367,7 @@ static void on_watch_over(uv_timer_t *timer)
         return;
     }
     struct client_result silent = {.status = client_status(r->transfer), .error = CDNS_EIO, .reason = "", .body = ""};
+    measure(r);
     client_cancel(r->transfer);
     stop_request(r);
     r->fresh = true;
@@ -324,6 +377,7 @@ static void on_watch_over(uv_timer_t *timer)
 static void start_list(struct reflector *r)
 {
     r->pages = 0;
+    source_metrics_relist(r->feed->metrics, r->kind, r->reason);
     feed_relist_begin(r->feed, r->kind);
 }
 
@@ -358,7 +412,7 @@ static void begin(struct reflector *r)
 {
     const struct client_handler handler = {.answer = on_answer, .data = on_data, .done = on_done, .arg = r};
     r->refusal = (struct api_status){0};
-    r->bookmarks = false;
+    r->bookmarks = r->measured = false;
     r->started = r->heard = clock_monotonic_ns();
     char *path = prepare(r);
     if (path == NULL || client_get(r->client, path, r->fresh, &handler, &r->transfer) != 0) {

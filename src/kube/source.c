@@ -8,13 +8,17 @@
 #include "kube/identity.h"
 #include "kube/manifest_source.h"
 #include "kube/manifests.h"
+#include "kube/metrics.h"
 #include "kube/thread.h"
 #include <clusterdns/log.h>
+#include <clusterdns/metrics.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define SOURCE_NAME_MAX 256
 
 struct source {
     // The main thread's.
@@ -22,7 +26,9 @@ struct source {
     unsigned references;
     struct source_options *options;
     char *server; // of an API; NULL: manifests
+    char name[SOURCE_NAME_MAX];
     struct store *store;
+    struct source_metrics *metrics;
 
     // The kube thread's.
     struct credentials *credentials; // until they are handed on
@@ -66,6 +72,7 @@ static void run_start(uv_loop_t *loop, void *arg)
     char error[FEED_TROUBLE_MAX] = "";
     int r = 0;
     feed_init(&s->feed, loop, s->store, &o->store, &listener);
+    s->feed.metrics = s->metrics;
     if (s->credentials != NULL) {
         s->api = api_source_start(loop, &s->feed, s->credentials, &REFLECTOR_TIMING);
         s->credentials = NULL;
@@ -84,6 +91,7 @@ static void run_start(uv_loop_t *loop, void *arg)
 static void source_free(struct source *s)
 {
     store_free(s->store);
+    source_metrics_free(s->metrics);
     credentials_free(s->credentials);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);
@@ -134,6 +142,22 @@ static struct source *find(const struct source_options *options, const struct cr
     return NULL;
 }
 
+// What a source is called in metrics: where its facts are from, and its number if there are several of the place.
+static void name_source(struct source *s)
+{
+    const struct source_options *o = s->options;
+    unsigned same = 1;
+    const char *place = s->server != NULL ? s->server : o->manifests[0];
+    snprintf(s->name, sizeof s->name, "%s", place);
+    for (const struct source *other = sources; other != NULL;)
+        if (strcmp(other->name, s->name) == 0) {
+            snprintf(s->name, sizeof s->name, "%.*s#%u", SOURCE_NAME_MAX - 16, place, ++same);
+            other = sources;
+        } else {
+            other = other->next;
+        }
+}
+
 // A source that does not run yet; takes the credentials over.
 static struct source *source_new(const struct source_options *options, struct credentials *credentials)
 {
@@ -148,12 +172,16 @@ static struct source *source_new(const struct source_options *options, struct cr
     s->options = options_copy(options);
     s->server = credentials != NULL ? strdup(credentials->server) : NULL;
     s->store = store_new(&options->store);
+    if (s->options != NULL && (credentials == NULL || s->server != NULL)) {
+        name_source(s);
+        s->metrics = source_metrics_new(s->name, &options->store, credentials != NULL);
+    }
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&s->changed, &clock);
     pthread_condattr_destroy(&clock);
-    if (s->options != NULL && s->store != NULL && (credentials == NULL || s->server != NULL))
+    if (s->store != NULL && s->metrics != NULL)
         return s;
     source_free(s);
     return NULL;
@@ -168,6 +196,19 @@ static void forget(struct source *s)
         }
     }
 }
+
+static void show_all(void *unused)
+{
+    (void)unused;
+    for (struct source *s = sources; s != NULL; s = s->next) {
+        pthread_mutex_lock(&s->lock);
+        bool synced = s->synced;
+        pthread_mutex_unlock(&s->lock);
+        source_metrics_show(s->metrics, synced);
+    }
+}
+
+static struct metrics_collector collector = {.collect = show_all};
 
 // Waits for the start's result; manifests have been read then.
 static int wait_started(struct source *s, char *error, size_t error_size)
@@ -203,6 +244,8 @@ int source_acquire(const struct source_options *options, struct source **source,
         source_free(s);
         return r;
     }
+    if (sources == NULL)
+        metrics_collector_add(&collector);
     s->next = sources;
     sources = s;
     r = wait_started(s, error, error_size);
@@ -218,6 +261,9 @@ void source_release(struct source *s)
     if (--s->references > 0)
         return;
     forget(s);
+    source_metrics_hide(s->metrics);
+    if (sources == NULL)
+        metrics_collector_remove(&collector);
     // Without memory for the request it is left as it is: the process is at its end anyway.
     if (kube_thread_run(run_stop, s) != 0)
         log_plugin(LOG_LEVEL_ERROR, "kubernetes", "a source cannot be stopped: out of memory");

@@ -394,6 +394,20 @@ void store_set_imports_synced(struct store *s)
     RCU_ASSIGN(s->imports_synced, true);
 }
 
+uint64_t store_changes(const struct store *s)
+{
+    return s->stats.changes;
+}
+
+int store_service_type(const struct store *s, const char *namespace_, const char *name)
+{
+    uint8_t ns[64], label[64];
+    if (pack_name(namespace_, ns) != 0 || pack_name(name, label) != 0)
+        return -1;
+    const struct index_service *v = index_service(s, ns, label); // no reader, but the only one who frees
+    return v != NULL ? (int)index_service_type(v) : -1;
+}
+
 void store_stats(const struct store *s, struct store_stats *out)
 {
     *out = s->stats;

@@ -53,3 +53,7 @@ struct store_stats {
 };
 /// Kube thread.
 void store_stats(const struct store *s, struct store_stats *out);
+/// store_stats.changes.
+uint64_t store_changes(const struct store *s);
+/// The type of a Service by its names; -1: there is no such object.
+int store_service_type(const struct store *s, const char *namespace_, const char *name);
