@@ -9,7 +9,7 @@ from controlplane import ControlPlane
 from servers import ROOT
 
 
-@pytest.mark.parametrize("path", ["zones/example-cluster", "deploy/clusterdns.yaml"])
+@pytest.mark.parametrize("path", ["zones/example-cluster", "deploy/clusterdns.yaml", "deploy/multicluster.yaml"])
 def test_api_server_takes(path):
     with ControlPlane() as plane:
         plane.kubectl("apply", "--validate=strict", "-f", os.path.join(ROOT, path))

@@ -2,6 +2,12 @@
 #include "plugins/kubernetes/kubernetes.h"
 #include <string.h>
 
+// Is what the index does not have not there either?
+static bool is_known(const struct ask *a)
+{
+    return index_synced(a->k->store) && (!a->zone->multicluster || index_imports_synced(a->k->store));
+}
+
 enum verdict finish(const struct ask *a, enum found found, int error)
 {
     struct query *q = a->q;
@@ -9,7 +15,7 @@ enum verdict finish(const struct ask *a, enum found found, int error)
         return query_fail(q, RCODE_SERVFAIL, "plugin/kubernetes: %s", error_text(error));
     q->reply.tc |= error != 0; // so much that it cannot fit
     if (found == FOUND_NOTHING) {
-        if (!index_synced(a->k->store))
+        if (!is_known(a))
             q->reply.rcode = RCODE_SERVFAIL; // it may be there: nobody knows yet
         else if (name_zone(a->k->fall, a->k->nfall, q->qname, q->qname_len) != NULL)
             return VERDICT_NEXT;
@@ -142,8 +148,8 @@ static int add_endpoint_srv(const struct ask *a, const struct match *m, const ui
     int e = 0;
     for (struct walk w = walk_start(a->k, m); e == 0 && walk_next(&w, &endpoint);) {
         uint8_t room[64], target[NAME_MAX_WIRE];
-        const uint8_t *labels[] = {endpoint_label(a->k, &endpoint, room), m->r.service};
-        size_t len = name_compose(labels, 2, rest, target);
+        const uint8_t *labels[] = {endpoint_label(a->k, &endpoint, room), walk_cluster(&w), m->r.service};
+        size_t len = name_compose(labels, 3, rest, target);
         for (size_t i = 0; e == 0 && walk_port(&w, &i, &port);)
             if (port.number != 0 && len > 0)
                 e = srv_add(&s, target, len, port.number, &endpoint.address);
@@ -191,9 +197,11 @@ enum verdict answer_txt(const struct ask *a)
         struct section s = {.q = a->q, .set = &a->q->reply.answer, .ttl = VERSION_TTL};
         return finish(a, FOUND_EMPTY, section_add(&s, a->q->qname_asked, RR_TXT, text, sizeof text - 1));
     }
-    // Names that have no records of any type do not exist for TXT: neither does the apex.
+    // Names that have no records of any type do not exist for TXT: neither does the apex. But those of topology zones
+    // do.
     bool exists = m.found == FOUND_ENDPOINTS || m.found == FOUND_POD || m.found == FOUND_EXTERNAL ||
-                  (m.found == FOUND_CLUSTER && index_cluster_ip(m.service, 0, &ip));
+                  (m.found == FOUND_CLUSTER && index_cluster_ip(m.service, 0, &ip)) ||
+                  (m.found == FOUND_EMPTY && m.r.form == NAME_ZONAL);
     return finish(a, exists ? FOUND_EMPTY : FOUND_NOTHING, 0);
 }
 

@@ -16,7 +16,9 @@ int add_soa(const struct ask *a, struct records *set)
     uint8_t mname[NAME_MAX_WIRE], rname[NAME_MAX_WIRE];
     if (ns_dns_name(a->zone_asked, mname) == 0 || name_join((const uint8_t *)"\12hostmaster", a->zone_asked, rname) < 0)
         return 0; // a zone that is nearly as long as a name can be goes without
-    const uint32_t numbers[5] = {index_serial(a->k->store), 7200, 1800, 86400, a->k->ttl};
+    const struct store *s = a->k->store;
+    uint32_t serial = a->zone->multicluster ? index_imports_serial(s) : index_serial(s);
+    const uint32_t numbers[5] = {serial, 7200, 1800, 86400, a->k->ttl};
     uint16_t len;
     const uint8_t *rdata = rdata_soa(a->q->arena, mname, rname, numbers, &len);
     uint32_t ttl = a->k->ttl < 300 ? a->k->ttl : 300;

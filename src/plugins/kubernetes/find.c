@@ -38,7 +38,7 @@ static bool no_port(const struct name_parts *r, size_t *i, struct index_port *po
 
 bool service_port(const struct match *m, size_t *i, struct index_port *port)
 {
-    if (!index_service_port(m->service, 0, port))
+    if (!index_service_port(m->service, 0, port) && !m->zone->multicluster) // an import has ports, or is nothing
         return no_port(&m->r, i, port);
     while (index_service_port(m->service, (*i)++, port))
         if (port_meant(&m->r, port))
@@ -65,13 +65,27 @@ bool walk_port(const struct walk *w, size_t *i, struct index_port *port)
     return false;
 }
 
+const uint8_t *walk_cluster(const struct walk *w)
+{
+    return index_slice_cluster(w->m->service, w->slice);
+}
+
+// Is the slice of the cluster that the endpoint's name says? Slices of none have endpoints of no cluster.
+static bool cluster_meant(const struct walk *w)
+{
+    static const uint8_t none[1];
+    const struct name_parts *r = &w->m->r;
+    return r->endpoint == NULL || equal(walk_cluster(w), r->cluster != NULL ? r->cluster : none);
+}
+
 static bool next_slice(struct walk *w)
 {
     if (!index_slice(w->m->service, ++w->slice, &w->nendpoints, &w->nports))
         return false;
     struct index_port port;
+    bool meant = cluster_meant(w);
     w->next = w->matching = 0;
-    for (size_t i = 0; walk_port(w, &i, &port);)
+    for (size_t i = 0; meant && walk_port(w, &i, &port);)
         w->matching++;
     if (w->matching == 0)
         w->next = w->nendpoints;
@@ -80,9 +94,10 @@ static bool next_slice(struct walk *w)
 
 static bool endpoint_meant(const struct walk *w, const struct index_endpoint *e)
 {
-    const uint8_t *label = w->m->r.endpoint;
+    const struct name_parts *r = &w->m->r;
+    const uint8_t *label = r->endpoint;
     if (label == NULL)
-        return true;
+        return r->topology == NULL || name_is_topology(r, e->zone);
     if (e->hostname[0] > 0)
         return equal(e->hostname, label);
     if (w->k->endpoint_pod_names && e->pod_name[0] > 0)
@@ -116,16 +131,33 @@ const uint8_t *endpoint_label(const struct kubernetes *k, const struct index_end
 
 // --- names
 
+// Texts of the index may have dots, but these part them into labels.
+static bool has_dot(const uint8_t *label)
+{
+    return label != NULL && memchr(label + 1, '.', label[0]) != NULL;
+}
+
 static enum found find_endpoints(const struct kubernetes *k, struct match *m)
 {
     struct index_endpoint e;
     const uint8_t *label = m->r.endpoint;
-    if (label != NULL && memchr(label + 1, '.', label[0]) != NULL)
-        return FOUND_NOTHING; // a pod's name may have dots, but they part it into labels
+    if (has_dot(label) || has_dot(m->r.cluster))
+        return FOUND_NOTHING;
     if (label != NULL && !name_label_address(label, &m->address))
         m->address.len = 0;
     struct walk w = walk_start(k, m);
     return walk_next(&w, &e) ? FOUND_ENDPOINTS : FOUND_NOTHING;
+}
+
+// A headless service's endpoints in a topology zone. Whether there are any says nothing about the name: it exists.
+static enum found find_zonal(const struct kubernetes *k, struct match *m)
+{
+    enum found found = find_endpoints(k, m);
+    if (found == FOUND_NOTHING && m->r.prefer) {
+        m->r.topology = NULL;
+        found = find_endpoints(k, m);
+    }
+    return found == FOUND_NOTHING ? FOUND_EMPTY : found;
 }
 
 static enum found find_service(const struct kubernetes *k, struct match *m)
@@ -133,12 +165,15 @@ static enum found find_service(const struct kubernetes *k, struct match *m)
     const struct name_parts *r = &m->r;
     if (r->service == NULL)
         return index_namespace(k->store, r->ns) ? FOUND_EMPTY : FOUND_NOTHING;
-    const struct index_service *v = m->service = index_service(k->store, r->ns, r->service);
+    const struct index_service *v = m->service =
+        m->zone->multicluster ? index_import(k->store, r->ns, r->service) : index_service(k->store, r->ns, r->service);
     if (v == NULL || !index_service_namespace_exists(v))
         return FOUND_NOTHING;
     enum kube_service_type type = index_service_type(v);
     if (k->ignore_empty && type == KUBE_CLUSTERIP && !index_has_endpoints(v))
         return FOUND_NOTHING;
+    if (r->form == NAME_ZONAL)
+        return type == KUBE_HEADLESS ? find_zonal(k, m) : FOUND_NOTHING;
     if (type == KUBE_EXTERNALNAME) {
         bool plain = r->endpoint == NULL && r->port.len == 0 && r->protocol.len == 0;
         struct kube_address ip;
@@ -169,9 +204,10 @@ static enum found find_pod(const struct kubernetes *k, struct match *m)
 
 void find(const struct kubernetes *k, const struct zone *zone, const uint8_t *name, unsigned labels, struct match *m)
 {
+    m->zone = zone;
     m->service = NULL;
     m->found = FOUND_NOTHING;
-    name_parse(name, labels, zone, &m->r);
+    name_parse(name, labels, zone, k->from.store.zones, &m->r);
     switch (m->r.form) {
     case NAME_EMPTY:
         m->found = FOUND_EMPTY;
@@ -180,6 +216,7 @@ void find(const struct kubernetes *k, const struct zone *zone, const uint8_t *na
         m->found = FOUND_SERVER;
         break;
     case NAME_SERVICE:
+    case NAME_ZONAL:
         if (namespace_configured(k, m->r.ns))
             m->found = find_service(k, m);
         break;

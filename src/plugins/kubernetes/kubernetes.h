@@ -13,7 +13,8 @@ enum pods_mode { PODS_DISABLED, PODS_INSECURE, PODS_VERIFIED };
 struct zone {
     const uint8_t *name; ///< lower case
     uint8_t len, labels;
-    bool reverse; ///< at or below in-addr.arpa or ip6.arpa
+    bool reverse;      ///< at or below in-addr.arpa or ip6.arpa
+    bool multicluster; ///< of imported services, and of no others
 };
 
 #define LOCAL_MAX 64 ///< addresses of the machine that are looked at
@@ -50,7 +51,8 @@ struct part {
 enum name_form {
     NAME_INVALID, ///< no name of the grammar
     NAME_EMPTY,   ///< exists, has no records: the apex, "svc", "pod"
-    NAME_SERVICE, ///< [[_port._protocol.|endpoint.]service.]namespace.svc
+    NAME_SERVICE, ///< [[_port._protocol.|endpoint.[cluster.]]service.]namespace.svc
+    NAME_ZONAL,   ///< topology-zone.pin|prefer._zone.service.namespace.svc
     NAME_POD,     ///< […address.]namespace.pod
     NAME_SERVER,  ///< ns.dns
     NAME_VERSION, ///< dns-version
@@ -59,16 +61,21 @@ enum name_form {
 /// A name without its zone, taken apart. Labels point to their length bytes in the name; NULL: not there.
 struct name_parts {
     enum name_form form;
-    const uint8_t *ns, *service, *endpoint;
+    const uint8_t *ns, *service, *endpoint, *cluster;
     struct part port, protocol;
+    const uint8_t *topology; ///< the topology zone's first label …
+    unsigned ntopology;      ///< … and how many they are
+    bool prefer;             ///< if it has no endpoints, all will do
 };
 
-/// Takes apart the first `labels` labels of a lower-case name.
-void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, struct name_parts *out);
+/// Takes apart the first `labels` labels of a lower-case name. `zonal`: the option.
+void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, bool zonal, struct name_parts *out);
+/// Is this the name of a topology zone, as the index has it?
+bool name_is_topology(const struct name_parts *r, const uint8_t *zone);
 /// The most specific zone of `zones` that a lower-case name of `len` bytes is in, or NULL.
 const struct zone *name_zone(const struct zone *zones, size_t n, const uint8_t *name, size_t len);
-/// Writes `labels` (at least one) and `rest` to `out` (NAME_MAX_WIRE bytes); dots inside of the first label part it.
-/// Returns the length; 0: too long to be a name.
+/// Writes `labels` (at least one) and `rest` to `out` (NAME_MAX_WIRE bytes); dots inside of a label part it. Returns
+/// the length; 0: too long to be a name.
 size_t name_compose(const uint8_t *const *labels, size_t n, const uint8_t *rest, uint8_t *out);
 /// Writes the label that stands for an address, "10-0-0-1" or "fd00-1--0" (64 bytes).
 void name_address_label(const struct kube_address *a, uint8_t *label);
@@ -92,8 +99,9 @@ enum found {
 struct match {
     enum found found;
     struct name_parts r;
-    const struct index_service *service;
-    struct kube_address address; ///< the pod's; of an endpoint's label
+    const struct zone *zone;
+    const struct index_service *service; ///< of a multicluster zone: the imported one
+    struct kube_address address;         ///< the pod's; of an endpoint's label
 };
 
 /// What there is of a name whose first `labels` labels stand before the zone.
@@ -114,6 +122,8 @@ bool walk_next(struct walk *w, struct index_endpoint *e);
 bool walk_port(const struct walk *w, size_t *i, struct index_port *port);
 /// The same for the ports of FOUND_CLUSTER.
 bool service_port(const struct match *m, size_t *i, struct index_port *port);
+/// The cluster that the endpoint is of that walk_next() gave: a label, which may have dots in it; length 0: none.
+const uint8_t *walk_cluster(const struct walk *w);
 /// The label of an endpoint: its hostname, its pod's name, or its address; written to `room` (64 bytes) if need be.
 const uint8_t *endpoint_label(const struct kubernetes *k, const struct index_endpoint *e, uint8_t *room);
 
@@ -178,6 +188,10 @@ int add_server_addresses(const struct ask *a, const uint8_t *owner) CDNS_MUSTCHE
 /// Zones of arguments as config_zones() gives them, in c->arena. Errors are recorded.
 int zones_read(struct config *c, const struct token *args, size_t n, struct zone **zones,
                size_t *nzones) CDNS_MUSTCHECK;
+/// Marks the zones of directive `d` that are at or below one of those that `option`, its line `multicluster ZONES…`,
+/// names. Each of these has to be one of the directive's.
+int zones_mark_multicluster(struct config *c, struct kubernetes *k, const struct directive *d,
+                            const struct directive *option) CDNS_MUSTCHECK;
 
 // --- setup.c, start.c
 

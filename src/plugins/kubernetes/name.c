@@ -3,7 +3,7 @@
 #include "plugins/kubernetes/kubernetes.h"
 #include <string.h>
 
-#define LABELS_MAX 5 // _port._protocol.service.namespace.svc
+#define LABELS_MAX 5 // _port._protocol.service.namespace.svc, and what stands behind a topology zone
 
 static bool is(const uint8_t *label, const char *text)
 {
@@ -17,10 +17,55 @@ static struct part without_underscore(const uint8_t *label)
     return (struct part){.text = label + 1 + skip, .len = label[0] - skip};
 }
 
-void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, struct name_parts *out)
+// What stands left of service.namespace.svc.
+static void parse_left(const uint8_t *const *label, unsigned labels, bool multicluster, struct name_parts *out)
+{
+    if (labels == 4) {
+        out->endpoint = label[3];
+    } else if (labels == 5 && multicluster && label[3][1] != '_' && label[4][1] != '_') {
+        out->cluster = label[3];
+        out->endpoint = label[4];
+    } else if (labels == 5) {
+        out->protocol = without_underscore(label[3]);
+        out->port = without_underscore(label[4]);
+    }
+}
+
+// topology-zone.pin|prefer._zone.service.namespace.svc, where the topology zone is a label or several.
+static void parse_zonal(const uint8_t *name, unsigned labels, struct name_parts *out)
+{
+    const uint8_t *label[LABELS_MAX], *p = name_skip(name, labels - LABELS_MAX);
+    for (unsigned i = LABELS_MAX; i-- > 0; p += 1 + p[0])
+        label[i] = p;
+    out->prefer = is(label[4], "prefer");
+    if (!is(label[0], "svc") || !is(label[3], "_zone") || (!out->prefer && !is(label[4], "pin")))
+        return;
+    out->form = NAME_ZONAL;
+    out->ns = label[1];
+    out->service = label[2];
+    out->topology = name;
+    out->ntopology = labels - LABELS_MAX;
+}
+
+bool name_is_topology(const struct name_parts *r, const uint8_t *zone)
+{
+    const uint8_t *label = r->topology, *p = zone + 1, *end = p + zone[0];
+    for (unsigned i = 0; i < r->ntopology; i++, label += 1 + label[0]) {
+        if (i > 0 && (p == end || *p++ != '.'))
+            return false;
+        if (label[0] > end - p || memcmp(label + 1, p, label[0]) != 0 || memchr(label + 1, '.', label[0]) != NULL)
+            return false;
+        p += label[0];
+    }
+    return p == end;
+}
+
+void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, bool zonal, struct name_parts *out)
 {
     const uint8_t *label[LABELS_MAX];
     *out = (struct name_parts){.form = labels == 0 ? NAME_EMPTY : NAME_INVALID};
+    if (labels > LABELS_MAX && zonal && !zone->multicluster && !zone->reverse)
+        parse_zonal(name, labels, out);
     if (labels == 0 || labels > LABELS_MAX)
         return;
     for (unsigned i = labels; i-- > 0; name += 1 + name[0])
@@ -38,12 +83,7 @@ void name_parse(const uint8_t *name, unsigned labels, const struct zone *zone, s
     out->form = labels == 1 ? NAME_EMPTY : service ? NAME_SERVICE : NAME_POD;
     out->ns = labels > 1 ? label[1] : NULL;
     out->service = labels > 2 ? label[2] : NULL;
-    if (labels == 4) {
-        out->endpoint = label[3];
-    } else if (labels == 5) {
-        out->protocol = without_underscore(label[3]);
-        out->port = without_underscore(label[4]);
-    }
+    parse_left(label, labels, zone->multicluster, out);
 }
 
 const struct zone *name_zone(const struct zone *zones, size_t n, const uint8_t *name, size_t len)
@@ -82,12 +122,11 @@ static size_t write_parted(const uint8_t *label, uint8_t *out)
 
 size_t name_compose(const uint8_t *const *labels, size_t n, const uint8_t *rest, uint8_t *out)
 {
-    size_t len = write_parted(labels[0], out), rest_len = name_length(rest);
-    for (size_t i = 1; i < n; i++) {
+    size_t len = 0, rest_len = name_length(rest);
+    for (size_t i = 0; i < n; i++) {
         if (len + 1 + labels[i][0] > NAME_MAX_WIRE)
             return 0;
-        memcpy(out + len, labels[i], 1u + labels[i][0]);
-        len += 1u + labels[i][0];
+        len += write_parted(labels[i], out + len);
     }
     if (len + rest_len > NAME_MAX_WIRE)
         return 0;

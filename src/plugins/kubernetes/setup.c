@@ -181,6 +181,12 @@ static int set_manifests(struct config *c, struct kubernetes *k, const struct li
     return 0;
 }
 
+static int set_zonal(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    k->from.store.zones = true;
+    return l->n > 0 ? argument_error(c, l) : 0;
+}
+
 static int set_planned(struct config *c, struct kubernetes *k, const struct line *l)
 {
     (void)k;
@@ -203,10 +209,10 @@ static int set_option(struct config *c, struct kubernetes *k, const struct direc
         {"fallthrough", set_fallthrough},
         {"ttl", set_ttl},
         {"noendpoints", set_noendpoints},
-        {"zonal", set_planned},
+        {"zonal", set_zonal},
         {"ignore", set_ignore},
         {"kubeconfig", set_kubeconfig},
-        {"multicluster", set_planned},
+        {"multicluster", NULL}, // see check_options()
         {"startup_timeout", set_startup_timeout},
         {"apiserver_qps", set_planned},
         {"apiserver_burst", set_planned},
@@ -218,8 +224,31 @@ static int set_option(struct config *c, struct kubernetes *k, const struct direc
         return config_errorf(c, d->tokens, "unknown property '{'");
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (strcmp(options[i].name, d->tokens[0].text) == 0)
-            return options[i].set(c, k, &line);
+            return options[i].set == NULL ? 0 : options[i].set(c, k, &line);
     return config_errorf(c, d->tokens, "unknown property '%s'", d->tokens[0].text);
+}
+
+// The line of an option that counts: the last one; NULL: there is none.
+static const struct directive *last_line(const struct directive *d, const char *option)
+{
+    for (size_t i = d->nblock; i-- > 0;)
+        if (strcmp(d->block[i].tokens[0].text, option) == 0)
+            return &d->block[i];
+    return NULL;
+}
+
+// What options say together.
+static int check_options(struct config *c, struct kubernetes *k, const struct directive *d)
+{
+    const struct directive *multicluster = last_line(d, "multicluster"), *zonal = last_line(d, "zonal");
+    if (multicluster != NULL && multicluster->ntokens > 1) {
+        int e = zones_mark_multicluster(c, k, d, multicluster);
+        if (e != 0)
+            return e;
+    }
+    if (zonal != NULL && !k->from.store.endpoints)
+        return config_errorf(c, zonal->tokens, "zonal requires the endpoint cache; remove noendpoints");
+    return 0;
 }
 
 int kubernetes_setup(struct config *c, void **self)
@@ -234,6 +263,8 @@ int kubernetes_setup(struct config *c, void **self)
     int e = set_zones(c, k, d);
     for (size_t i = 0; e == 0 && i < d->nblock; i++)
         e = set_option(c, k, &d->block[i]);
+    if (e == 0)
+        e = check_options(c, k, d);
     if (e != 0)
         return e;
     if (c->nlines > 1)

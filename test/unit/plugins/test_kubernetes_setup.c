@@ -64,8 +64,31 @@ static const struct setup_case cases[] = {
                                           "and kubeconfig (Corefile:2)"},
     {OPTION("labels a=b"), AT("3") "property 'labels' is not built yet"},
     {OPTION("namespace_labels a=b"), AT("3") "property 'namespace_labels' is not built yet"},
-    {OPTION("zonal"), AT("3") "property 'zonal' is not built yet"},
-    {OPTION("multicluster a"), AT("3") "property 'multicluster' is not built yet"},
+    {OPTION("zonal"), NULL},
+    {OPTION("zonal x"), ARGUMENTS("3", "x")},
+    {OPTION("zonal\nnoendpoints"), AT("3") "zonal requires the endpoint cache; remove noendpoints"},
+    {OPTION("noendpoints\nzonal"), AT("4") "zonal requires the endpoint cache; remove noendpoints"},
+    {OPTION("multicluster"), NULL}, // of no zone
+    {OPTION("multicluster Cluster.local."), NULL},
+    {OPTION("multicluster a"),
+     AT("3") "is not authoritative for the multicluster zone a. (authoritative zones: [cluster.local.])"},
+    {OPTION("multicluster sub.cluster.local"), AT("3") "is not authoritative for the multicluster zone "
+                                                       "sub.cluster.local. (authoritative zones: [cluster.local.])"},
+    {OPTION("multicluster a\nmulticluster cluster.local"), NULL}, // the last line counts
+    {OPTION("multicluster cluster.local\nmulticluster"), NULL},
+    {OPTION("multicluster a\nfoo"), AT("4") "unknown property 'foo'"}, // zones are looked at last
+    {OPTION("multicluster cluster.local\nnoendpoints"), NULL},
+    {OPTION("multicluster a\nzonal\nnoendpoints"),
+     AT("3") "is not authoritative for the multicluster zone a. (authoritative zones: [cluster.local.])"},
+    {"kubernetes a b 10.0.0.0/7 {\nmulticluster 11.0.0.0/8 b\n}", NULL},
+    {"kubernetes a b 10.0.0.0/7 {\nmulticluster 11.0.0.0/7\n}", NULL},
+    {"kubernetes a b 10.0.0.0/7 {\nmulticluster 12.0.0.0/8 b\n}",
+     AT("3") "is not authoritative for the multicluster zone 12.in-addr.arpa. (authoritative zones: [a. b. "
+             "10.in-addr.arpa. 11.in-addr.arpa.])"},
+    {"kubernetes {\nmulticluster a\n}",
+     AT("3") "is not authoritative for the multicluster zone a. (authoritative zones: [.])"},
+    {"kubernetes a {\nmulticluster b\n}\nkubernetes a",
+     AT("3") "is not authoritative for the multicluster zone b. (authoritative zones: [a.])"},
     {OPTION("apiserver_qps 1"), AT("3") "property 'apiserver_qps' is not built yet"},
     {OPTION("apiserver_burst 1"), AT("3") "property 'apiserver_burst' is not built yet"},
     {OPTION("apiserver_max_inflight 1"), AT("3") "property 'apiserver_max_inflight' is not built yet"},
@@ -98,7 +121,7 @@ static void defaults(void **state)
     assert_int_equal(k->nzones, 1);
     assert_int_equal(k->zones[0].len, 1); // the block's zone, "."
     assert_true(k->from.store.endpoints);
-    assert_false(k->from.store.pods || k->from.store.pod_names);
+    assert_false(k->from.store.pods || k->from.store.pod_names || k->from.store.zones || k->from.store.imports);
     assert_false(k->namespaces_only || k->ignore_empty || k->endpoint_pod_names);
     assert_int_equal(k->nfall, 0);
     assert_false(kubernetes->ready(b.self)); // not started
@@ -127,6 +150,22 @@ static void the_source_is_told(void **state)
     assert_int_equal(o->nmanifests, 3);
     assert_string_equal(o->manifests[0], "a");
     assert_string_equal(o->manifests[2], "c");
+    unbuild(kubernetes, &b);
+}
+
+static void multicluster_zones(void **state)
+{
+    (void)state;
+    struct built b;
+    const struct kubernetes *k =
+        built_with(&b, "kubernetes cluster.local set.local sub.set.local set {\nmulticluster set.local\n}");
+    static const bool marked[] = {false, true, true, false}; // those below count, as in CoreDNS
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(k->zones[i].multicluster, marked[i]);
+    assert_true(k->from.store.imports);
+    unbuild(kubernetes, &b);
+    k = built_with(&b, "kubernetes a b {\nmulticluster a\nmulticluster\n}");
+    assert_false(k->from.store.imports || k->zones[0].multicluster || k->zones[1].multicluster);
     unbuild(kubernetes, &b);
 }
 
@@ -166,6 +205,7 @@ int main(void)
         cmocka_unit_test(grammar),
         cmocka_unit_test(defaults),
         cmocka_unit_test(the_source_is_told),
+        cmocka_unit_test(multicluster_zones),
         cmocka_unit_test(primary_zone_is_no_reverse_zone),
         cmocka_unit_test(trouble_with_the_source),
     };
