@@ -13,7 +13,9 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "cluster")]
 @pytest.fixture(scope="session")
 def plane():
     """A real API server, started when the first case asks for it."""
+    import imports
     from controlplane import ControlPlane
 
     with ControlPlane() as running:
+        imports.prepare(running)
         yield running

@@ -48,7 +48,22 @@ def _apex_ns_case(case, left, right):
 
 def _no_answer(case, left, right):
     _, kind, _ = _question(case)
-    return kind == "PTR" and left.result == "no answer" and right.rcode in ("NOERROR", "NXDOMAIN", "SERVFAIL")
+    if left.result != "no answer":
+        return False
+    if kind == "SRV":  # of an import's slices without a cluster
+        return right.rcode == "NOERROR" and all(" SRV " in record for record in right.sections["answer"])
+    return kind == "PTR" and right.rcode in ("NOERROR", "NXDOMAIN", "SERVFAIL")
+
+
+def _import_protocol(case, left, right):
+    """Only the service "mc-bare" of the compared cluster has a port without a protocol."""
+    return ".mc-bare." in _question(case)[0].lower() and left.rcode == "NXDOMAIN" and right.rcode == "NOERROR"
+
+
+def _cluster_case(case, left, right):
+    """The same, but for the case of an SRV target."""
+    lower = [Counter(record.lower() for name in SECTIONS for record in answer.sections[name]) for answer in (left, right)]
+    return _question(case)[1] == "SRV" and left.rcode == right.rcode and lower[0] == lower[1]
 
 
 def _option_not_read(case, left, right):
@@ -126,6 +141,16 @@ CLASSES: list[Accepted] = [
         0.01,
     ),
     Accepted("no-answer", "CoreDNS builds a target that is no name, cannot write it, and stays silent", _no_answer, 0.02),
+    Accepted(
+        "import-protocol",
+        "a ServiceImport's port without a protocol is TCP, says its API; CoreDNS finds it by no protocol's name",
+        _import_protocol,
+    ),
+    Accepted(
+        "cluster-case",
+        "a cluster's id in capitals, which the API does not allow: CoreDNS keeps them in SRV targets; names have no case",
+        _cluster_case,
+    ),
     Accepted("option-not-read", "an EDNS option that is not read cannot be malformed (RFC 6891 6.1.2)", _option_not_read),
     Accepted(
         "malformed",

@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
 
 import accepted  # noqa: E402
 import asking  # noqa: E402
+import imports  # noqa: E402
 import servers  # noqa: E402
 from controlplane import ControlPlane, yaml_objects  # noqa: E402
 from processes import free_port, wait_for  # noqa: E402
@@ -60,6 +61,7 @@ def load():
 
 def prepare(plane):
     """Loads the compared cluster into a control plane (without controllers)."""
+    imports.prepare(plane)
     objects = plane.apply(_read("objects.yaml")) + plane.apply(_read("objects-big.yaml"))
     for obj in objects:
         labels = obj["metadata"].get("labels", {})
