@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/client.h"
+#include "base/clock.h"
 #include "kube/metrics.h"
 #include "kube/request.h"
 #include <errno.h>
@@ -17,6 +18,7 @@ struct transfer {
     bool added;    // libcurl has it; else it waits until it is known whether it can share a connection
     bool answered; // an answer's headers have come
     bool counted;  // how it was answered
+    uint64_t made; // monotonic, ns
     bool begun;    // … of a 200: what follows the body is no other answer
     char reason[CURL_ERROR_SIZE];
     char *body;
@@ -320,6 +322,7 @@ static bool may_start(struct client *c)
 static bool start(struct transfer *t)
 {
     t->added = curl_multi_add_handle(t->client->multi, t->request.easy) == CURLM_OK;
+    kube_count_limiter_time(client_server(t->client), clock_monotonic_ns() - t->made);
     return t->added;
 }
 
@@ -366,6 +369,7 @@ int client_get(struct client *c, const char *path, bool fresh, const struct clie
     if (t == NULL)
         return CDNS_ENOMEM;
     t->client = c;
+    t->made = clock_monotonic_ns();
     t->handler = *handler;
     credentials_refresh(c->credentials);
     int r = request_init(&t->request, c->credentials, path, fresh);

@@ -30,7 +30,7 @@ static struct metric_family request_family = {
 };
 static struct metric_family limiter_family = {
     .name = "coredns_kubernetes_rest_client_rate_limiter_duration_seconds",
-    .help = "Time that requests to the API server waited for apiserver_qps.",
+    .help = "Time that requests to the API server waited on this side before they were sent.",
     .type = METRIC_HISTOGRAM,
     .labels = {{"verb"}, {"host"}},
     .buckets = {.bounds = request_bounds, .n = COUNT(request_bounds)},

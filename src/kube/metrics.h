@@ -14,7 +14,7 @@
 void kube_count_request(const char *server, int status);
 /// It took so long: a list until its end, a watch until its first byte.
 void kube_count_request_time(const char *server, uint64_t ns);
-/// It had to wait so long for leave to start (apiserver_qps).
+/// It had to wait so long on this side before it was sent.
 void kube_count_limiter_time(const char *server, uint64_t ns);
 /// The change of an EndpointSlice that was triggered at this Unix time (0: not known) can be answered from now on.
 void kube_count_programming(int64_t triggered_ns, enum kube_service_type type);

@@ -206,6 +206,10 @@ static void troubles(void **unused)
              "coredns_kubernetes_rest_client_request_duration_seconds_count{verb=\"GET\",host=\"127.0.0.1:%u\"}",
              t.server.port);
     assert_metric(series, 7);
+    snprintf(series, sizeof series,
+             "coredns_kubernetes_rest_client_rate_limiter_duration_seconds_count{verb=\"GET\",host=\"127.0.0.1:%u\"}",
+             t.server.port);
+    assert_metric(series, 7);
 
     // The gauges.
     source_metrics_show(t.metrics, true);
