@@ -48,7 +48,7 @@ void api_source_close(struct api_source *s, void (*closed)(void *arg), void *arg
 }
 
 struct api_source *api_source_start(uv_loop_t *loop, struct feed *feed, struct credentials *credentials,
-                                    const struct reflector_timing *timing)
+                                    const struct source_options *options, const struct reflector_timing *timing)
 {
     struct api_source *s = calloc(1, sizeof *s);
     struct client *client = s != NULL ? client_new(loop, credentials) : NULL;
@@ -62,7 +62,7 @@ struct api_source *api_source_start(uv_loop_t *loop, struct feed *feed, struct c
     for (size_t i = 0; i < KUBE_KINDS; i++) {
         if (!feed_wants(feed, (enum kube_kind)i))
             continue;
-        s->reflectors[i] = reflector_new(loop, client, feed, (enum kube_kind)i, timing);
+        s->reflectors[i] = reflector_new(loop, client, feed, (enum kube_kind)i, options->selectors[i], timing);
         if (s->reflectors[i] == NULL) {
             api_source_close(s, ignore, NULL);
             return NULL;

@@ -22,6 +22,8 @@ bool options_equal(const struct source_options *a, const struct source_options *
                 a->nmanifests == b->nmanifests && same_store(&a->store, &b->store);
     for (size_t i = 0; same && i < a->nmanifests; i++)
         same = same_text(a->manifests[i], b->manifests[i]);
+    for (size_t i = 0; same && i < KUBE_KINDS; i++)
+        same = same_text(a->selectors[i], b->selectors[i]);
     return same;
 }
 
@@ -46,6 +48,8 @@ struct source_options *options_copy(const struct source_options *o)
                   text_size(o->tls_key) + text_size(o->tls_ca) + text_size(o->kubeconfig) + text_size(o->context);
     for (size_t i = 0; i < o->nmanifests; i++)
         size += text_size(o->manifests[i]);
+    for (size_t i = 0; i < KUBE_KINDS; i++)
+        size += text_size(o->selectors[i]);
     struct source_options *copy = malloc(size);
     if (copy == NULL)
         return NULL;
@@ -56,6 +60,8 @@ struct source_options *options_copy(const struct source_options *o)
                             &copy->tls_ca,   &copy->kubeconfig, &copy->context};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         move_text(texts[i], &at);
+    for (size_t i = 0; i < KUBE_KINDS; i++)
+        move_text(&copy->selectors[i], &at);
     for (size_t i = 0; i < o->nmanifests; i++) {
         manifests[i] = o->manifests[i];
         move_text(&manifests[i], &at);

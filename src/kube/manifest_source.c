@@ -3,6 +3,7 @@
 #include "base/siphash.h"
 #include "kube/manifest_files.h"
 #include "kube/manifests.h"
+#include "kube/selector.h"
 #include <clusterdns/log.h>
 #include <jansson.h>
 #include <libgen.h>
@@ -23,13 +24,14 @@ struct watch {
 struct manifest_source {
     uv_loop_t *loop;
     struct feed *feed;
-    const char *const *paths;
-    size_t npaths;
-    uint64_t seen[2];     // fingerprint of the files that were read last
-    uint64_t settling[2]; // the latest one of files that are changing
-    unsigned rounds;      // how long they have been
-    uint64_t looked;      // when they were looked at last, in the loop's time
-    json_t *named;        // set of the namespaces that objects name; NULL: a Namespace object was seen
+    const struct source_options *options;
+    const struct selector *selectors[KUBE_KINDS]; // NULL: all objects
+    struct arena *arena;                          // of the selectors
+    uint64_t seen[2];                             // fingerprint of the files that were read last
+    uint64_t settling[2];                         // the latest one of files that are changing
+    unsigned rounds;                              // how long they have been
+    uint64_t looked;                              // when they were looked at last, in the loop's time
+    json_t *named; // set of the namespaces that objects name; NULL: a Namespace object was seen
     struct watch *watches;
     size_t nwatches;
     uv_timer_t settle, look;
@@ -52,12 +54,34 @@ static int note_namespace(struct manifest_source *s, const struct kube_object *o
     return 0;
 }
 
-static int take(void *arg, const struct kube_object *o)
+// What an object's selector looks at.
+struct labelled {
+    const struct kube_object *object;
+    const json_t *labels; // NULL: none
+};
+
+static const char *find_label(const void *arg, const char *key)
+{
+    const struct labelled *l = arg;
+    if (l->object->kind == KUBE_NAMESPACE && strcmp(key, "kubernetes.io/metadata.name") == 0)
+        return l->object->name; // the API server's doing
+    return json_string_value(json_object_get(l->labels, key));
+}
+
+static void apply(struct manifest_source *s, const struct kube_object *o, const json_t *labels)
+{
+    const struct selector *selector = s->selectors[o->kind];
+    const struct labelled labelled = {o, labels};
+    if (feed_wants(s->feed, o->kind) && (selector == NULL || selector_matches(selector, find_label, &labelled)))
+        feed_upsert(s->feed, o, true);
+}
+
+static int take(void *arg, const struct kube_object *o, const json_t *labels)
 {
     struct manifest_source *s = arg;
-    int r = note_namespace(s, o);
-    if (r == 0 && feed_wants(s->feed, o->kind))
-        feed_upsert(s->feed, o, true);
+    int r = note_namespace(s, o); // one that is not selected is there too
+    if (r == 0)
+        apply(s, o, labels);
     return r;
 }
 
@@ -68,7 +92,7 @@ static void add_named_namespaces(struct manifest_source *s)
     json_object_foreach(s->named, name, unused)
     {
         struct kube_object o = {.kind = KUBE_NAMESPACE, .namespace_ = "", .name = name};
-        feed_upsert(s->feed, &o, true);
+        apply(s, &o, NULL);
     }
     json_decref(s->named);
     s->named = NULL;
@@ -78,8 +102,8 @@ static void add_named_namespaces(struct manifest_source *s)
 static int read_paths(struct manifest_source *s, manifest_cb callback, char *error, size_t error_size)
 {
     int r = 0;
-    for (size_t i = 0; r == 0 && i < s->npaths; i++)
-        r = manifests_read(s->paths[i], callback, s, error, error_size);
+    for (size_t i = 0; r == 0 && i < s->options->nmanifests; i++)
+        r = manifests_read(s->options->manifests[i], callback, s, error, error_size);
     return r;
 }
 
@@ -125,8 +149,8 @@ static void fingerprint(const struct manifest_source *s, uint64_t print[2])
     char unused[256];
     struct manifest_walk walk = {.file = mix_file, .arg = print};
     print[0] = print[1] = 0;
-    for (size_t i = 0; i < s->npaths; i++)
-        (void)!manifest_files(s->paths[i], &walk, unused, sizeof unused);
+    for (size_t i = 0; i < s->options->nmanifests; i++)
+        (void)!manifest_files(s->options->manifests[i], &walk, unused, sizeof unused);
 }
 
 static void watch_all(struct manifest_source *s);
@@ -197,13 +221,19 @@ static void on_look(uv_timer_t *timer)
 
 // ---- watches ----
 
+static void source_free(struct manifest_source *s)
+{
+    arena_free(s->arena);
+    free(s);
+}
+
 static void handle_closed(struct manifest_source *s)
 {
     if (--s->open > 0) // the timers close last, when the source does
         return;
     void (*closed)(void *arg) = s->closed;
     void *arg = s->arg;
-    free(s);
+    source_free(s);
     closed(arg);
 }
 
@@ -271,11 +301,11 @@ static void watch_all(struct manifest_source *s)
     struct manifest_walk walk = {.file = no_file, .directory = watch_directory, .arg = s};
     struct stat st;
     unwatch_all(s);
-    for (size_t i = 0; i < s->npaths; i++) {
-        if (stat(s->paths[i], &st) == 0 && S_ISDIR(st.st_mode)) {
-            (void)!manifest_files(s->paths[i], &walk, unused, sizeof unused);
+    for (size_t i = 0; i < s->options->nmanifests; i++) {
+        if (stat(s->options->manifests[i], &st) == 0 && S_ISDIR(st.st_mode)) {
+            (void)!manifest_files(s->options->manifests[i], &walk, unused, sizeof unused);
         } else {
-            snprintf(parent, sizeof parent, "%s", s->paths[i]);
+            snprintf(parent, sizeof parent, "%s", s->options->manifests[i]);
             (void)!watch_directory(s, dirname(parent));
         }
     }
@@ -288,7 +318,16 @@ static void on_timer_closed(uv_handle_t *handle)
     handle_closed(handle->data);
 }
 
-int manifest_source_start(uv_loop_t *loop, struct feed *feed, const char *const *paths, size_t npaths,
+static int parse_selectors(struct manifest_source *s, char *error, size_t error_size)
+{
+    int r = s->arena != NULL ? 0 : CDNS_ENOMEM;
+    for (size_t i = 0; r == 0 && i < KUBE_KINDS; i++)
+        if (s->options->selectors[i] != NULL)
+            r = selector_parse(s->options->selectors[i], s->arena, &s->selectors[i], error, error_size);
+    return r;
+}
+
+int manifest_source_start(uv_loop_t *loop, struct feed *feed, const struct source_options *options,
                           struct manifest_source **out, char *error, size_t error_size)
 {
     struct manifest_source *s = calloc(1, sizeof *s);
@@ -296,12 +335,14 @@ int manifest_source_start(uv_loop_t *loop, struct feed *feed, const char *const 
         return CDNS_ENOMEM;
     s->loop = loop;
     s->feed = feed;
-    s->paths = paths;
-    s->npaths = npaths;
+    s->options = options;
+    s->arena = arena_new(0);
     fingerprint(s, s->seen);
-    int r = load(s, error, error_size);
+    int r = parse_selectors(s, error, error_size);
+    if (r == 0)
+        r = load(s, error, error_size);
     if (r != 0) {
-        free(s);
+        source_free(s);
         return r;
     }
     uv_timer_init(loop, &s->settle);

@@ -69,7 +69,7 @@ static int take_as(struct reading *r, const json_t *object, int kind, size_t lin
     arena_reset(r->arena);
     int result = decode_json(object, kind, r->arena, &out, text, sizeof text);
     if (result == 0)
-        return r->callback(r->arg, &out);
+        return r->callback(r->arg, &out, json_object_get(json_object_get(object, "metadata"), "labels"));
     if (result != CDNS_ENOENT) // a Deployment, a ConfigMap, …
         report(r, line, text);
     return 0;

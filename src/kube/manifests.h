@@ -7,11 +7,12 @@
 #include "kube/object.h"
 #include "kube/yamltree.h"
 #include <clusterdns/error.h>
+#include <jansson.h>
 #include <stddef.h>
 
-/// Called for each object that DNS needs; returns 0, or an error that ends the reading. An object without
-/// metadata.namespace has "default", as with kubectl.
-typedef int (*manifest_cb)(void *arg, const struct kube_object *object);
+/// Called for each object that DNS needs, with its metadata.labels (NULL: none); returns 0, or an error that ends the
+/// reading. An object without metadata.namespace has "default", as with kubectl.
+typedef int (*manifest_cb)(void *arg, const struct kube_object *object, const json_t *labels);
 /// Reads `path` (file or directory). Objects that cannot be decoded are logged with file and line (the first
 /// MANIFEST_MAX_REPORTS of a file) and passed over; a file that is no YAML, an empty one, and a list whose end is
 /// missing (it has no kind, which kubectl writes last) are CDNS_ECONFIG with "FILE:LINE: …" in `error`. Bounds: 64

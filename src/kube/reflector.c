@@ -18,6 +18,7 @@ struct reflector {
     struct feed *feed;
     enum kube_kind kind;
     const struct resource *resource;
+    const char *labels; // selector of the objects wanted
     struct reflector_timing timing;
     uv_timer_t timer; // before a request: the wait; during one: the watchdog
 
@@ -387,7 +388,7 @@ static char *prepare(struct reflector *r)
     r->agreed_seconds = r->timing.watch_seconds + random_below(r->timing.watch_seconds + 1);
     if (r->step == STEP_WATCH) {
         r->phase = PHASE_WATCH;
-        return resource_watch_path(r->resource, r->version, r->agreed_seconds);
+        return resource_watch_path(r->resource, r->labels, r->version, r->agreed_seconds);
     }
     if (r->step != STEP_LIST) {
         free(r->token);
@@ -399,12 +400,16 @@ static char *prepare(struct reflector *r)
         start_list(r);
     if (r->step == STEP_SYNC || r->step == STEP_SYNC_ANEW) {
         r->phase = PHASE_WATCHLIST;
-        return resource_watchlist_path(r->resource, r->anew ? "" : r->version, r->agreed_seconds);
+        return resource_watchlist_path(r->resource, r->labels, r->anew ? "" : r->version, r->agreed_seconds);
     }
     r->phase = PHASE_LIST;
     // A version that was seen is asked for unpaged: the server then answers from its cache, not from etcd.
     bool first = r->version[0] == '\0', paged = !r->unpaged && (first || r->anew || r->token != NULL);
-    return resource_list_path(r->resource, r->anew ? "" : first ? "0" : r->version, r->token, paged ? LIST_PAGE : 0);
+    return resource_list_path(r->resource, r->labels,
+                              r->anew ? ""
+                              : first ? "0"
+                                      : r->version,
+                              r->token, paged ? LIST_PAGE : 0);
 }
 
 // Starts the request that is due.
@@ -428,7 +433,7 @@ static void begin(struct reflector *r)
 // ---- life ----
 
 struct reflector *reflector_new(uv_loop_t *loop, struct client *client, struct feed *feed, enum kube_kind kind,
-                                const struct reflector_timing *timing)
+                                const char *labels, const struct reflector_timing *timing)
 {
     struct reflector *r = calloc(1, sizeof *r);
     if (r == NULL)
@@ -442,6 +447,7 @@ struct reflector *reflector_new(uv_loop_t *loop, struct client *client, struct f
     r->feed = feed;
     r->kind = kind;
     r->resource = &resources[kind];
+    r->labels = labels != NULL ? labels : "";
     r->timing = *timing;
     uv_timer_init(loop, &r->timer);
     r->timer.data = r;

@@ -22,8 +22,9 @@ struct reflector_timing {
 
 struct reflector;
 
-/// `client` and `feed` are borrowed. NULL when memory is short. Starts at once.
+/// `client`, `feed` and `labels` (a label selector that the objects must match, NULL: any) are borrowed. NULL when
+/// memory is short. Starts at once.
 struct reflector *reflector_new(uv_loop_t *loop, struct client *client, struct feed *feed, enum kube_kind kind,
-                                const struct reflector_timing *timing);
+                                const char *labels, const struct reflector_timing *timing);
 /// Ends its request; `closed` is called when the loop holds nothing of it any more. Before client_close().
 void reflector_close(struct reflector *r, void (*closed)(void *arg), void *arg);

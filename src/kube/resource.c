@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/resource.h"
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,20 +62,23 @@ static char *parameter(const char *name, const char *value)
 }
 
 // "fieldSelector=…&labelSelector=…&", or what of it there is.
-static char *selectors(const struct resource *r)
+static char *selectors(const struct resource *r, const char *labels)
 {
     const char *field = r->field_selector, *label = r->label_selector;
-    char *out = NULL;
-    if (asprintf(&out, "%s%s%s%s%s%s", field != NULL ? "fieldSelector=" : "", field != NULL ? field : "",
-                 field != NULL ? "&" : "", label != NULL ? "labelSelector=" : "", label != NULL ? label : "",
-                 label != NULL ? "&" : "") < 0)
+    char *out = NULL, *escaped = curl_easy_escape(NULL, labels, 0);
+    bool both = label != NULL && *labels != '\0', any = label != NULL || *labels != '\0';
+    if (escaped != NULL && asprintf(&out, "%s%s%s%s%s%s%s%s", field != NULL ? "fieldSelector=" : "",
+                                    field != NULL ? field : "", field != NULL ? "&" : "", any ? "labelSelector=" : "",
+                                    escaped, both ? "%2C" : "", label != NULL ? label : "", any ? "&" : "") < 0)
         out = NULL;
+    curl_free(escaped);
     return out;
 }
 
-static char *watch_path(const struct resource *r, const char *rv, const char *initial, unsigned seconds)
+static char *watch_path(const struct resource *r, const char *labels, const char *rv, const char *initial,
+                        unsigned seconds)
 {
-    char *out = NULL, *version = parameter("resourceVersion", rv), *objects = selectors(r);
+    char *out = NULL, *version = parameter("resourceVersion", rv), *objects = selectors(r, labels);
     if (version != NULL && objects != NULL &&
         asprintf(&out, "%s?allowWatchBookmarks=true&%s%s%stimeoutSeconds=%u&watch=true", r->path, objects, version,
                  initial, seconds) < 0)
@@ -84,21 +88,22 @@ static char *watch_path(const struct resource *r, const char *rv, const char *in
     return out;
 }
 
-char *resource_watchlist_path(const struct resource *r, const char *rv, unsigned seconds)
+char *resource_watchlist_path(const struct resource *r, const char *labels, const char *rv, unsigned seconds)
 {
-    return watch_path(r, rv, "resourceVersionMatch=NotOlderThan&sendInitialEvents=true&", seconds);
+    return watch_path(r, labels, rv, "resourceVersionMatch=NotOlderThan&sendInitialEvents=true&", seconds);
 }
 
-char *resource_watch_path(const struct resource *r, const char *rv, unsigned seconds)
+char *resource_watch_path(const struct resource *r, const char *labels, const char *rv, unsigned seconds)
 {
-    return watch_path(r, rv, "", seconds);
+    return watch_path(r, labels, rv, "", seconds);
 }
 
-char *resource_list_path(const struct resource *r, const char *rv, const char *token, unsigned limit)
+char *resource_list_path(const struct resource *r, const char *labels, const char *rv, const char *token,
+                         unsigned limit)
 {
     char *out = NULL, page[32] = "";
     char *place = token != NULL ? parameter("continue", token) : parameter("resourceVersion", rv);
-    char *objects = selectors(r);
+    char *objects = selectors(r, labels);
     if (limit > 0)
         snprintf(page, sizeof page, "limit=%u&", limit);
     if (place != NULL && objects != NULL) {

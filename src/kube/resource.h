@@ -24,11 +24,13 @@ struct resource {
 extern const struct resource resources[KUBE_KINDS];
 
 /// A request that gives all objects, then a bookmark, then changes. `rv`: not older than this one ("": the newest).
-/// Each of these returns an allocated path with query, NULL when memory is short; `seconds` is after how long the
-/// server is to end the stream.
-char *resource_watchlist_path(const struct resource *r, const char *rv, unsigned seconds);
+/// Each of these returns an allocated path with query, NULL when memory is short; `labels` is a label selector that the
+/// objects must match besides the resource's own ("": any); `seconds` is after how long the server is to end the
+/// stream.
+char *resource_watchlist_path(const struct resource *r, const char *labels, const char *rv, unsigned seconds);
 /// Changes after `rv`.
-char *resource_watch_path(const struct resource *r, const char *rv, unsigned seconds);
+char *resource_watch_path(const struct resource *r, const char *labels, const char *rv, unsigned seconds);
 /// All objects: `rv` "": the newest state, "0": any that the server has at hand, else one not older. `token` not NULL:
 /// the next page (`rv` does not count then). `limit` 0: in one page.
-char *resource_list_path(const struct resource *r, const char *rv, const char *token, unsigned limit);
+char *resource_list_path(const struct resource *r, const char *labels, const char *rv, const char *token,
+                         unsigned limit);

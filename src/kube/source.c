@@ -74,11 +74,11 @@ static void run_start(uv_loop_t *loop, void *arg)
     feed_init(&s->feed, loop, s->store, &o->store, &listener);
     s->feed.metrics = s->metrics;
     if (s->credentials != NULL) {
-        s->api = api_source_start(loop, &s->feed, s->credentials, &REFLECTOR_TIMING);
+        s->api = api_source_start(loop, &s->feed, s->credentials, o, &REFLECTOR_TIMING);
         s->credentials = NULL;
         r = s->api != NULL ? 0 : CDNS_ENOMEM;
     } else {
-        r = manifest_source_start(loop, &s->feed, o->manifests, o->nmanifests, &s->manifests, error, sizeof error);
+        r = manifest_source_start(loop, &s->feed, o, &s->manifests, error, sizeof error);
     }
     pthread_mutex_lock(&s->lock);
     s->started = true;

@@ -17,6 +17,7 @@ struct source_options {
     const char *kubeconfig, *context;        ///< file and context (NULL: the current one)
     const char *const *manifests;            ///< files and directories; NULL: an API
     size_t nmanifests;
+    const char *selectors[KUBE_KINDS]; ///< label selectors (selector_text()) of the objects wanted; NULL: all
     struct store_options store;
 };
 

@@ -4,8 +4,9 @@
 #include "kube/manifests.h"
 #include <string.h>
 
-static int look(void *arg, const struct kube_object *o)
+static int look(void *arg, const struct kube_object *o, const json_t *labels)
 {
+    (void)labels;
     size_t *count = arg;
     INVARIANT(o->kind < KUBE_KINDS && o->name[0] != '\0');
     (*count)++;

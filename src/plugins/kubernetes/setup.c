@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The directive `kubernetes [ZONES…] { … }`. Checks, their order and their texts are CoreDNS 1.15.0's.
+#include "kube/selector.h"
 #include "plugins/kubernetes/kubernetes.h"
 #include <string.h>
 
@@ -109,6 +110,40 @@ static int set_tls(struct config *c, struct kubernetes *k, const struct line *l)
     return 0;
 }
 
+// The arguments, which are one selector, for objects of these kinds. CoreDNS's word for a selector is not always the
+// option's name.
+static int set_selector(struct config *c, struct kubernetes *k, const struct line *l, const char *word,
+                        const enum kube_kind kinds[], size_t nkinds)
+{
+    char why[CONFIG_ERROR_MAX];
+    const struct selector *selector;
+    const char *text = l->n > 0 ? l->args[0].text : NULL;
+    if (l->n == 0)
+        return argument_error(c, l);
+    for (size_t i = 1; i < l->n && text != NULL; i++)
+        text = arena_printf(c->arena, "%s %s", text, l->args[i].text);
+    int e = text != NULL ? selector_parse(text, c->arena, &selector, why, sizeof why) : CDNS_ENOMEM;
+    if (e == CDNS_ESYNTAX)
+        return config_plain_errorf(c, l->args, "unable to parse %s selector value: '%s': %s", word, text, why);
+    if (e != 0)
+        return no_memory(c);
+    for (size_t i = 0; i < nkinds; i++)
+        k->from.selectors[kinds[i]] = selector_text(selector);
+    return 0;
+}
+
+static int set_labels(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    static const enum kube_kind kinds[] = {KUBE_SERVICE, KUBE_ENDPOINTSLICE, KUBE_POD, KUBE_IMPORTED_SLICE};
+    return set_selector(c, k, l, "label", kinds, sizeof kinds / sizeof kinds[0]);
+}
+
+static int set_namespace_labels(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    static const enum kube_kind kinds[] = {KUBE_NAMESPACE, KUBE_SERVICE_IMPORT};
+    return set_selector(c, k, l, "namespace_label", kinds, sizeof kinds / sizeof kinds[0]);
+}
+
 static int set_fallthrough(struct config *c, struct kubernetes *k, const struct line *l)
 {
     static const struct token everything = {.text = "."};
@@ -204,8 +239,8 @@ static int set_option(struct config *c, struct kubernetes *k, const struct direc
         {"namespaces", set_namespaces},
         {"endpoint", set_endpoint},
         {"tls", set_tls},
-        {"labels", set_planned},
-        {"namespace_labels", set_planned},
+        {"labels", set_labels},
+        {"namespace_labels", set_namespace_labels},
         {"fallthrough", set_fallthrough},
         {"ttl", set_ttl},
         {"noendpoints", set_noendpoints},
@@ -240,7 +275,10 @@ static const struct directive *last_line(const struct directive *d, const char *
 // What options say together.
 static int check_options(struct config *c, struct kubernetes *k, const struct directive *d)
 {
-    const struct directive *multicluster = last_line(d, "multicluster"), *zonal = last_line(d, "zonal");
+    const struct directive *labels = last_line(d, "namespace_labels"), *multicluster = last_line(d, "multicluster"),
+                           *zonal = last_line(d, "zonal");
+    if (k->namespaces_only && labels != NULL)
+        return config_errorf(c, labels->tokens, "namespaces and namespace_labels cannot both be set");
     if (multicluster != NULL && multicluster->ntokens > 1) {
         int e = zones_mark_multicluster(c, k, d, multicluster);
         if (e != 0)

@@ -17,6 +17,7 @@ static void copies(void **unused)
                                .context = "",
                                .manifests = (const char *const *)names,
                                .nmanifests = 2,
+                               .selectors = {[KUBE_SERVICE] = "app=web", [KUBE_POD] = file},
                                .store = {.pods = true}};
     struct source_options *copy = options_copy(&o);
     assert_non_null(copy);
@@ -28,6 +29,8 @@ static void copies(void **unused)
     assert_false(options_equal(&o, copy));
     assert_string_equal(copy->kubeconfig, "/etc/config");
     assert_string_equal(copy->context, "");
+    assert_string_equal(copy->selectors[KUBE_SERVICE], "app=web");
+    assert_string_equal(copy->selectors[KUBE_POD], "/etc/config");
     assert_null(copy->tls_ca);
     free(copy);
     free(names[0]);
@@ -46,6 +49,8 @@ static void differences(void **unused)
                                                 {.kubeconfig = file},
                                                 {.context = file},
                                                 {.manifests = &file, .nmanifests = 1},
+                                                {.selectors = {[KUBE_NAMESPACE] = file}},
+                                                {.selectors = {[KUBE_POD] = file}},
                                                 {.store = {.endpoints = true}},
                                                 {.store = {.pods = true}},
                                                 {.store = {.pod_names = true}},

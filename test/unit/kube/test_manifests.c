@@ -14,8 +14,9 @@
 static char seen[8192]; // "KIND namespace/name" of each object, each followed by a space
 static char error[300];
 
-static int note(void *arg, const struct kube_object *o)
+static int note(void *arg, const struct kube_object *o, const json_t *labels)
 {
+    (void)labels;
     (void)arg;
     static const char kinds[KUBE_KINDS] = "NSEPIM";
     size_t at = strlen(seen);
@@ -96,8 +97,9 @@ static void imported(void **unused)
 static struct kube_object last;
 static char last_text[100];
 
-static int keep(void *arg, const struct kube_object *o)
+static int keep(void *arg, const struct kube_object *o, const json_t *labels)
 {
+    (void)labels;
     (void)arg;
     last = *o;
     if (o->kind == KUBE_SERVICE)
@@ -279,8 +281,9 @@ static void directories(void **unused)
     assert_int_equal(system(target), 0);
 }
 
-static int refuse(void *arg, const struct kube_object *o)
+static int refuse(void *arg, const struct kube_object *o, const json_t *labels)
 {
+    (void)labels;
     (void)arg;
     (void)o;
     return CDNS_EDENIED;

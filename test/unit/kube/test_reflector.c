@@ -95,7 +95,7 @@ static void start_at(unsigned port, enum kube_kind kind)
     snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
     t.credentials.server = strdup(url);
     t.client = client_new(&t.loop, &t.credentials);
-    t.reflector = reflector_new(&t.loop, t.client, &t.feed, kind, &timing);
+    t.reflector = reflector_new(&t.loop, t.client, &t.feed, kind, NULL, &timing);
     t.least = SIZE_MAX;
     t.synced = 0;
     t.trouble[0] = t.last_trouble[0] = '\0';

@@ -62,8 +62,22 @@ static const struct setup_case cases[] = {
     {OPTION("manifests a b"), NULL},
     {OPTION("manifests a\nkubeconfig b"), "plugin/kubernetes: manifests take the place of an API: leave out endpoint "
                                           "and kubeconfig (Corefile:2)"},
-    {OPTION("labels a=b"), AT("3") "property 'labels' is not built yet"},
-    {OPTION("namespace_labels a=b"), AT("3") "property 'namespace_labels' is not built yet"},
+    {OPTION("labels"), ARGUMENTS("3", "labels")},
+    {OPTION("labels a=b"), NULL},
+    {OPTION("labels \"\""), NULL},
+    {OPTION("labels environment in (production, staging, qa),application=nginx"), NULL},
+    {OPTION("labels a in (b, c"), "plugin/kubernetes: unable to parse label selector value: 'a in (b, c': couldn't "
+                                  "parse the selector string \"a in (b, c\": unable to parse requirement: found '', "
+                                  "expected: ',' or ')' (Corefile:3)"},
+    {OPTION("labels a!=b"), "plugin/kubernetes: unable to parse label selector value: 'a!=b': \"!=\" is not a valid "
+                            "label selector operator (Corefile:3)"},
+    {OPTION("namespace_labels"), ARGUMENTS("3", "namespace_labels")},
+    {OPTION("namespace_labels a=b"), NULL},
+    {OPTION("namespace_labels a>1"), "plugin/kubernetes: unable to parse namespace_label selector value: 'a>1': \"gt\" "
+                                     "isn't supported in label selectors (Corefile:3)"},
+    {OPTION("namespace_labels a=b\nnamespaces a"), AT("3") "namespaces and namespace_labels cannot both be set"},
+    {OPTION("namespaces a\nnamespace_labels \"\"\nttl 1"),
+     AT("4") "namespaces and namespace_labels cannot both be set"},
     {OPTION("zonal"), NULL},
     {OPTION("zonal x"), ARGUMENTS("3", "x")},
     {OPTION("zonal\nnoendpoints"), AT("3") "zonal requires the endpoint cache; remove noendpoints"},
@@ -145,6 +159,17 @@ static void the_source_is_told(void **state)
     assert_string_equal(o->kubeconfig, "file");
     assert_string_equal(o->context, "context");
     assert_false(o->store.endpoints);
+    assert_null(o->selectors[KUBE_SERVICE]);
+    assert_null(o->selectors[KUBE_NAMESPACE]);
+    unbuild(kubernetes, &b);
+    built_with(
+        &b, "kubernetes cluster.local {\nkubeconfig file\nlabels x\nlabels c in (e,   d),b==1\nnamespace_labels !f\n}");
+    assert_string_equal(o->selectors[KUBE_SERVICE], "b=1,c in (d,e)");
+    assert_string_equal(o->selectors[KUBE_ENDPOINTSLICE], "b=1,c in (d,e)");
+    assert_string_equal(o->selectors[KUBE_IMPORTED_SLICE], "b=1,c in (d,e)");
+    assert_string_equal(o->selectors[KUBE_POD], "b=1,c in (d,e)");
+    assert_string_equal(o->selectors[KUBE_NAMESPACE], "!f");
+    assert_string_equal(o->selectors[KUBE_SERVICE_IMPORT], "!f");
     unbuild(kubernetes, &b);
     built_with(&b, "kubernetes cluster.local {\nmanifests a b\nmanifests c\n}");
     assert_int_equal(o->nmanifests, 3);
