@@ -61,6 +61,7 @@ static void fill_services(struct store *s, unsigned services, unsigned *batch)
 static void fill_slices(struct store *s, unsigned services, unsigned endpoints, unsigned shift, unsigned *batch)
 {
     static const struct kube_port port = {"http", 8080, KUBE_TCP};
+    static const char *const zones[] = {"eu-central-1a", "eu-central-1b", "eu-central-1c"};
     struct kube_endpoint *e = calloc(endpoints + 1, sizeof *e);
     for (unsigned i = 0; e != NULL && i < services; i++) {
         char ns[32], service[32], name[64];
@@ -73,7 +74,7 @@ static void fill_slices(struct store *s, unsigned services, unsigned endpoints, 
                                           .ready = true,
                                           .hostname = "",
                                           .pod_name = "",
-                                          .zone = ""};
+                                          .zone = zones[j % 3]};
         struct kube_object o = {.kind = KUBE_ENDPOINTSLICE, .namespace_ = ns, .name = name};
         o.slice = (struct kube_slice){
             .service = service, .endpoints = e, .nendpoints = endpoints, .ports = &port, .nports = 1};
@@ -117,6 +118,17 @@ static void look_up(const struct store *s)
     rcu_section_end();
     printf("%-22s %zu of the address in %.0f us; others in at most %.1f us\n", "look-ups", shown, (double)all / 1e3,
            (double)slowest / 1e3);
+}
+
+// What topology zones cost who asks for them.
+static void with_zones(unsigned services, unsigned endpoints, unsigned *batch)
+{
+    struct store *s = store_new(&(struct store_options){.endpoints = true, .zones = true});
+    fill_services(s, services, batch);
+    uint64_t t = clock_monotonic_ns();
+    fill_slices(s, services, endpoints, 0, batch);
+    report(s, "endpoints with zones", t);
+    store_free(s);
 }
 
 // Every service has the same cluster address, every endpoint is the same pod.
@@ -169,6 +181,7 @@ int main(int argc, char **argv)
     }
     report(s, "empty lists", t);
     store_free(s);
+    with_zones(services, endpoints, &batch);
     equal_addresses(services, &batch);
     rcu_thread_end();
     return 0;
