@@ -19,7 +19,8 @@ struct plugin_start {
     struct uv_loop_s *loop;            ///< the main thread's loop, for timers
     const char *server;                ///< "dns://:53"
     const struct server_state *state;  ///< for server_each_ready() and server_stopping()
-    char *error;                       ///< CONFIG_ERROR_MAX bytes for the text of a failure
+    bool reloading; ///< another configuration is being served: rather fail than serve worse than that
+    char *error;    ///< CONFIG_ERROR_MAX bytes for the text of a failure
 };
 
 /// A named interface between plugins, joined when a generation is built (autopath and transfer want kubernetes').
@@ -85,3 +86,6 @@ int server_count_block(const struct placement *at) CDNS_MUSTCHECK;
 void server_uncount_block(const struct placement *at);
 /// Counts a query that has ended, unless it is a child question. From .done.
 void query_count(const struct query *q, const struct outcome *o);
+/// Reads the Corefile and, if it does not say what it said when a configuration was last made of it, well or not, asks
+/// for a reload. That happens soon after this has returned. An error is logged once. Main thread.
+void server_reload_if_changed(const struct server_state *state);

@@ -22,8 +22,8 @@
 struct ring {
     pthread_cond_t filled;  // the thread sleeps on it while the ring is empty
     pthread_cond_t drained; // log_stop() sleeps on it
-    size_t head, tail;      // bytes ever put in, ever written out; tail … head are queued (modulo RING)
-    uint64_t unreported;    // lines dropped since the last notice
+    size_t head, tail;   // bytes put in, written out, since the ring was empty; tail … head are queued (modulo RING)
+    uint64_t unreported; // lines dropped since the last notice
     pthread_t thread;
     int fd;
     bool asleep;    // the thread waits for `filled`
@@ -164,6 +164,7 @@ static bool wait_for_lines(struct ring *r)
         pthread_cond_broadcast(&r->drained);
         if (r->stopping)
             return false;
+        r->head = r->tail = 0; // as long as lines are few, they touch few pages
         r->asleep = true;
         while (r->asleep)
             pthread_cond_wait(&r->filled, &lock);

@@ -229,6 +229,24 @@ struct metric *metric_series(struct metric_family *family, const char *const *va
     return sink;
 }
 
+void metrics_rename(struct metric *m, const char *const *values)
+{
+    char text[METRICS_TEXT];
+    pthread_mutex_lock(&lock);
+    int len = given_text(m->family, values, text);
+    if (EXPECT(len >= 0 && (size_t)len == m->text_len)) {
+        struct metric **at = hash_list(m->family, m->text, m->text_len);
+        while (*at != m)
+            at = &(*at)->same_hash;
+        *at = m->same_hash;
+        memcpy(m->text, text, m->text_len);
+        at = hash_list(m->family, m->text, m->text_len);
+        m->same_hash = *at;
+        *at = m;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 // ---- numbers ----
 
 // A cell that was never written, 0, says that there is no value: so what is kept is the complement of the double.

@@ -7,6 +7,10 @@
 /// Workers that count, 0 … n - 1: once, before the first series is made. Without it there is one. Main thread.
 void metrics_set_workers(unsigned n);
 
+/// Gives a series, which is not counted by anybody else, other values of its given labels; their texts must be as long
+/// as the present ones. For what comes again and again with a new value (a hash): a series is never freed. Main thread.
+void metrics_rename(struct metric *m, const char *const *values);
+
 // Between metrics.c, which keeps the series, and metrics_text.c, which shows them.
 
 /// First family, in the order of names; more may come while one walks. Any thread.

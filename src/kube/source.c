@@ -269,6 +269,11 @@ void source_release(struct source *s)
         log_plugin(LOG_LEVEL_ERROR, "kubernetes", "a source cannot be stopped: out of memory");
 }
 
+bool source_shared(const struct source *source)
+{
+    return source->references > 1;
+}
+
 const struct store *source_store(const struct source *source)
 {
     return source->store;

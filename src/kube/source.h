@@ -30,6 +30,8 @@ int source_acquire(const struct source_options *options, struct source **source,
                    size_t error_size) CDNS_MUSTCHECK;
 /// Gives the reference back; the last one stops the watches and frees the store (after a grace period).
 void source_release(struct source *source);
+/// Has somebody else a reference to it? Then it is not one that has just been started.
+bool source_shared(const struct source *source);
 /// The store that workers read; constant for the source's life. Any thread.
 const struct store *source_store(const struct source *source);
 /// Waits until the first sync is complete, at most `timeout_ns`. Returns 0 or CDNS_ETIMEOUT.

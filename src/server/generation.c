@@ -3,6 +3,7 @@
 
 #include "base/siphash.h"
 #include "server/registry.h"
+#include "server/state.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -243,6 +244,11 @@ int generation_build_parsed(struct arena *arena, const struct corefile *corefile
         return CDNS_ECONFIG;
     }
     b.g->arena = arena;
+    if (corefile_hash(corefile, b.g->hash) != 0) {
+        arena_free(arena);
+        report(arg, error_text(CDNS_ENOMEM));
+        return CDNS_ECONFIG;
+    }
     bool planned = report_planned(&b, corefile);
     int rc = build_all(&b, corefile);
     if (rc != 0)
@@ -285,14 +291,26 @@ int generation_build(const char *path, const char *name, const char *text, uint1
                                    out);
 }
 
+const struct listen_address *generation_listen(const struct generation *g, uint16_t port)
+{
+    for (unsigned l = 0; l < g->nlistens; l++)
+        if (g->listens[l].port == port)
+            return &g->listens[l];
+    return NULL;
+}
+
 int generation_start(struct generation *g, struct uv_loop_s *loop, const struct server_state *state, char *error)
 {
     error[0] = '\0';
     for (unsigned b = 0; b < g->nblocks; b++)
         for (unsigned i = 0; i < g->blocks[b].ninstances; i++) {
             struct instance *in = &g->blocks[b].instances[i];
-            in->start = (struct plugin_start){
-                .placement = &in->at, .loop = loop, .server = g->blocks[b].server, .state = state, .error = error};
+            in->start = (struct plugin_start){.placement = &in->at,
+                                              .loop = loop,
+                                              .server = g->blocks[b].server,
+                                              .state = state,
+                                              .reloading = state != NULL && state->generation != g,
+                                              .error = error};
             int rc = in->plugin->start != NULL ? in->plugin->start(in->self, &in->start) : 0;
             if (rc != 0) {
                 if (error[0] == '\0')

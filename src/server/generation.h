@@ -65,7 +65,10 @@ struct generation {
     unsigned nblocks;
     struct listen_address *listens;
     unsigned nlistens;
-    atomic_uint pins; ///< parked queries
+    uint8_t hash[COREFILE_HASH]; ///< of the Corefile
+    atomic_uint pins;            ///< parked queries
+    struct generation *next;     ///< of those that are no longer served (reload.c)
+    uint64_t retired_ns;         ///< since when, monotonic
 };
 
 /// How problems are told while a configuration is built. `text` is complete, with file and line where there is one.
@@ -79,6 +82,8 @@ int generation_build(const char *path, const char *name, const char *text, uint1
 int generation_build_parsed(struct arena *arena, const struct corefile *corefile, const struct plugin *const *plugins,
                             size_t nplugins, uint16_t default_port, generation_report report, void *arg,
                             struct generation **out) CDNS_MUSTCHECK;
+/// The listening address of this port; NULL: none.
+const struct listen_address *generation_listen(const struct generation *g, uint16_t port);
 /// Calls .start of every instance, in order; on an error those started are stopped. `error`: CONFIG_ERROR_MAX bytes.
 int generation_start(struct generation *g, struct uv_loop_s *loop, const struct server_state *state,
                      char *error) CDNS_MUSTCHECK;

@@ -7,6 +7,8 @@
 #include "server/counters.h"
 #include "server/generation.h"
 #include "server/http.h"
+#include "server/listen.h"
+#include "server/reload.h"
 #include "server/state.h"
 #include "server/worker.h"
 #include <errno.h>
@@ -18,7 +20,6 @@
 
 #define DRAIN_NS UINT64_C(5000000000) // the longest wait for answers in hand (CoreDNS's graceTimeout)
 #define STATUS_FORCED 2               // as CoreDNS's
-static const char default_corefile[] = ".\n{\nwhoami\nlog\n}\n";
 
 static int fatal(const char *text)
 {
@@ -32,16 +33,10 @@ static void report_to_stderr(void *arg, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
-// The Corefile of the flags: -conf, else ./Corefile, else the built-in one.
-static int build(const struct server_options *o, struct generation **g)
+static void end_loop(struct server_state *s)
 {
-    const char *path = o->corefile != NULL ? o->corefile : access("Corefile", F_OK) == 0 ? "Corefile" : NULL;
-    int rc = generation_build(path, "Corefile", default_corefile, o->port, report_to_stderr, NULL, g);
-    if (rc == 0 && (*g)->nblocks == 0) {
-        generation_free(*g);
-        rc = generation_build(NULL, "Corefile", default_corefile, o->port, report_to_stderr, NULL, g);
-    }
-    return rc;
+    s->done = true;
+    server_wake(s);
 }
 
 static void on_drained(uv_async_t *async)
@@ -50,7 +45,7 @@ static void on_drained(uv_async_t *async)
     for (unsigned i = 0; i < s->nworkers; i++)
         if (!atomic_load(&s->workers[i].drained))
             return;
-    uv_stop(&s->loop);
+    end_loop(s);
 }
 
 static void on_drain_timeout(uv_timer_t *timer)
@@ -58,7 +53,7 @@ static void on_drain_timeout(uv_timer_t *timer)
     struct server_state *s = timer->data;
     log_write(LOG_LEVEL_WARNING, "Shutdown: questions still in hand after %u s are given up",
               (unsigned)(DRAIN_NS / 1000000000));
-    uv_stop(&s->loop);
+    end_loop(s);
 }
 
 static void drain(struct server_state *s)
@@ -100,7 +95,7 @@ static void force_quit(struct server_state *s, int signum)
         return;
     log_write(LOG_LEVEL_INFO, "SIGINT: Force quit");
     s->forced = true;
-    uv_stop(&s->loop);
+    end_loop(s);
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
@@ -110,8 +105,9 @@ static void on_signal(uv_signal_t *handle, int signum)
     case SIGHUP:
         return;
     case SIGUSR1:
-        log_write(LOG_LEVEL_WARNING,
-                  "SIGUSR1: reload is not built yet in clusterdns " CDNS_VERSION "; the configuration stays as it is");
+        log_write(LOG_LEVEL_INFO, "SIGUSR1: Reloading");
+        s->reload = RELOAD_SIGNAL;
+        server_wake(s);
         return;
     case SIGUSR2:
         log_write(LOG_LEVEL_WARNING,
@@ -121,7 +117,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     case SIGQUIT:
         log_write(LOG_LEVEL_INFO, "SIGQUIT: Quitting process immediately");
         atomic_store(&s->stopping, true);
-        uv_stop(&s->loop);
+        end_loop(s);
         return;
     default:
         break;
@@ -149,6 +145,7 @@ static void init_main_loop(struct server_state *s)
     }
     signal(SIGPIPE, SIG_IGN);
     http_init(&s->loop);
+    reload_init(s);
 }
 
 static void close_walk(uv_handle_t *handle, void *arg)
@@ -164,36 +161,6 @@ static void free_main_loop(struct server_state *s)
     uv_walk(&s->loop, close_walk, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     INVARIANT(uv_loop_close(&s->loop) == 0);
-}
-
-// What an administrator can do about a port that cannot be had.
-static const char *bind_remedy(int error)
-{
-    switch (error) {
-    case EACCES:
-        return "; ports below 1024 need CAP_NET_BIND_SERVICE; -dns.port changes the port of keys without one";
-    case EADDRINUSE:
-        return "; another program has it, over UDP or TCP, on some address: `ss -lnptu` shows which";
-    default:
-        return "";
-    }
-}
-
-static int open_sockets(struct server_state *s)
-{
-    for (unsigned w = 0; w < s->nworkers; w++)
-        for (unsigned l = 0; l < s->generation->nlistens; l++) {
-            const struct listen_address *listen = &s->generation->listens[l];
-            int rc = worker_listen(&s->workers[w], listen);
-            if (rc != 0) {
-                bool system = rc == CDNS_EIO;
-                int error = errno;
-                fprintf(stderr, "Listen: cannot bind port %u: %s%s\n", listen->port,
-                        system ? strerror(error) : error_text(rc), system ? bind_remedy(error) : "");
-                return rc;
-            }
-        }
-    return 0;
 }
 
 static int init_workers(struct server_state *s)
@@ -244,6 +211,27 @@ static int start_threads(struct server_state *s)
     return 0;
 }
 
+static bool open_sockets(struct server_state *s)
+{
+    char error[CONFIG_ERROR_MAX];
+    if (listen_open(s, s->generation, error) == 0)
+        return true;
+    fprintf(stderr, "%s\n", error);
+    return false;
+}
+
+// Until somebody ends it. A reload waits for plugins to start, and meanwhile runs the loop itself: so not in a
+// callback.
+static void run(struct server_state *s)
+{
+    while (!s->done) {
+        if (s->reload != RELOAD_NONE && !server_stopping(s))
+            reload_run(s);
+        else
+            uv_run(&s->loop, UV_RUN_DEFAULT);
+    }
+}
+
 // Everything between a built generation and its end. Returns the exit status.
 static int serve(struct server_state *s, const struct server_options *o)
 {
@@ -255,11 +243,11 @@ static int serve(struct server_state *s, const struct server_options *o)
         return 0;
     }
     int status = 1;
-    if (init_workers(s) == 0 && open_sockets(s) == 0 && write_pidfile(o->pidfile) == 0) {
+    if (init_workers(s) == 0 && open_sockets(s) && write_pidfile(o->pidfile) == 0) {
         if (!o->quiet)
             print_banner(s);
         if (start_threads(s) == 0) {
-            uv_run(&s->loop, UV_RUN_DEFAULT);
+            run(s);
             status = s->forced ? STATUS_FORCED : 0;
         }
     }
@@ -271,6 +259,7 @@ static int serve(struct server_state *s, const struct server_options *o)
     for (unsigned i = 0; i < s->nworkers; i++)
         worker_free(&s->workers[i]);
     free(s->workers);
+    reload_reclaim_all(s);
     generation_stop(s->generation);
     if (o->pidfile != NULL && status != 1)
         unlink(o->pidfile);
@@ -279,12 +268,13 @@ static int serve(struct server_state *s, const struct server_options *o)
 
 int server_run(const struct server_options *options)
 {
-    struct server_state s = {0};
+    struct server_state s = {.options = options};
     rcu_thread_start();
     worker_set_count(net_cpu_count()); // before any .setup: instances have per-worker slots
     init_main_loop(&s);
     int status = 1;
-    if (build(options, &s.generation) == 0) {
+    if (reload_build(options, report_to_stderr, NULL, &s.generation) == 0) {
+        memcpy(s.hash, s.generation->hash, sizeof s.hash);
         status = serve(&s, options);
         generation_free(s.generation);
     }

@@ -163,25 +163,40 @@ static void on_drain_tick(uv_timer_t *timer)
     uv_async_send(w->drained_async);
 }
 
+static void drain_socket(const struct worker_socket *s)
+{
+    udp_drain(s->udp);
+    tcp_drain(s->tcp);
+}
+
 static void start_drain(struct worker *w)
 {
-    for (unsigned i = 0; i < w->nsockets; i++) {
-        udp_drain(w->sockets[i].udp);
-        tcp_drain(w->sockets[i].tcp);
-    }
+    for (const struct worker_socket *s = w->sockets; s != NULL; s = s->next)
+        drain_socket(s);
     uv_timer_start(&w->drain_timer, on_drain_tick, 0, 10);
 }
 
-static void close_sockets(struct worker *w)
+// Closes the sockets of a generation, or (NULL) all of them.
+static void close_sockets(struct worker *w, const struct generation *g)
 {
-    for (unsigned i = 0; i < w->nsockets; i++) {
-        if (w->sockets[i].udp != NULL)
-            udp_close(w->sockets[i].udp);
-        if (w->sockets[i].tcp != NULL)
-            tcp_close(w->sockets[i].tcp);
-        w->sockets[i].udp = NULL;
-        w->sockets[i].tcp = NULL;
+    for (struct worker_socket **at = &w->sockets; *at != NULL;) {
+        struct worker_socket *s = *at;
+        if (g != NULL && s->listen->generation != g) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        if (s->udp != NULL)
+            udp_close(s->udp);
+        if (s->tcp != NULL)
+            tcp_close(s->tcp);
+        free(s);
     }
+}
+
+void worker_unlisten(struct worker *w, const struct generation *g)
+{
+    close_sockets(w, g);
 }
 
 static void close_handles(struct worker *w)
@@ -193,9 +208,27 @@ static void close_handles(struct worker *w)
     }
 }
 
+// What main waits for.
+struct worker_task {
+    int (*run)(struct worker *w, void *arg);
+    void *arg;
+    int result;
+    uv_sem_t done;
+};
+
+static void run_task(struct worker *w)
+{
+    struct worker_task *task = atomic_exchange(&w->task, NULL);
+    if (task == NULL)
+        return;
+    task->result = task->run(w, task->arg);
+    uv_sem_post(&task->done); // the task is main's again
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct worker *w = async->data;
+    run_task(w);
     switch ((enum worker_command)atomic_load(&w->command)) {
     case WORKER_SERVE:
         break;
@@ -204,7 +237,7 @@ static void on_wake(uv_async_t *async)
         break;
     case WORKER_STOP:
         cancel_all(w);
-        close_sockets(w);
+        close_sockets(w, NULL);
         close_handles(w);
         break;
     }
@@ -252,23 +285,24 @@ static struct tcp_limits tcp_share(const struct listen_address *listen)
 // Opens one UDP and one TCP socket.
 static int open_pair(struct worker *w, const struct listen_address *listen, const union sockaddr_any *address)
 {
-    struct worker_socket *s = &w->sockets[w->nsockets];
-    *s = (struct worker_socket){.worker = w, .listen = listen};
+    struct worker_socket *s = malloc(sizeof *s);
+    if (s == NULL)
+        return CDNS_ENOMEM;
+    *s = (struct worker_socket){.next = w->sockets, .worker = w, .listen = listen};
     int rc = udp_listen(&w->loop, address, serve_udp, s, &s->udp);
-    if (rc != 0)
+    if (rc != 0) {
+        int error = errno;
+        free(s);
+        errno = error;
         return rc;
+    }
+    w->sockets = s;
     struct tcp_limits limits = tcp_share(listen);
-    rc = tcp_listen(&w->loop, address, &limits, serve_tcp, s, &s->tcp);
-    w->nsockets++;
-    return rc;
+    return tcp_listen(&w->loop, address, &limits, serve_tcp, s, &s->tcp);
 }
 
 int worker_listen(struct worker *w, const struct listen_address *listen)
 {
-    if (w->sockets == NULL) // the sockets' addresses are handed out: the array never moves
-        w->sockets = calloc(2 * listen->generation->nlistens, sizeof *w->sockets);
-    if (w->sockets == NULL)
-        return CDNS_ENOMEM;
     union sockaddr_any v4 = {.in = {.sin_family = AF_INET, .sin_port = htons(listen->port)}};
     union sockaddr_any v6 = {.in6 = {.sin6_family = AF_INET6, .sin6_port = htons(listen->port)}};
     int rc = open_pair(w, listen, &v4);
@@ -277,6 +311,28 @@ int worker_listen(struct worker *w, const struct listen_address *listen)
     rc = open_pair(w, listen, &v6);
     // A kernel without IPv6 is served over IPv4 alone.
     return rc != 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? 0 : rc;
+}
+
+bool worker_listens(const struct worker *w, uint16_t port)
+{
+    for (const struct worker_socket *s = w->sockets; s != NULL; s = s->next)
+        if (s->listen->port == port && !s->drained)
+            return true;
+    return false;
+}
+
+void worker_adopt(struct worker *w, const struct generation *g)
+{
+    for (struct worker_socket *s = w->sockets; s != NULL; s = s->next) {
+        const struct listen_address *listen = generation_listen(g, s->listen->port);
+        if (s->drained)
+            continue;
+        s->drained = listen == NULL;
+        if (listen != NULL)
+            s->listen = listen;
+        else
+            drain_socket(s);
+    }
 }
 
 static void *thread_main(void *arg)
@@ -291,7 +347,22 @@ static void *thread_main(void *arg)
 
 int worker_start(struct worker *w)
 {
-    return thread_start(&w->thread, "worker", thread_main, w);
+    int rc = thread_start(&w->thread, "worker", thread_main, w);
+    w->started = rc == 0;
+    return rc;
+}
+
+int worker_run(struct worker *w, int (*run)(struct worker *w, void *arg), void *arg)
+{
+    struct worker_task task = {.run = run, .arg = arg};
+    if (!w->started)
+        return run(w, arg);
+    uv_must(uv_sem_init(&task.done, 0));
+    atomic_store(&w->task, &task);
+    uv_async_send(&w->wake);
+    uv_sem_wait(&task.done);
+    uv_sem_destroy(&task.done);
+    return task.result;
 }
 
 void worker_command(struct worker *w, enum worker_command command)
@@ -303,12 +374,13 @@ void worker_command(struct worker *w, enum worker_command command)
 void worker_join(struct worker *w)
 {
     pthread_join(w->thread, NULL);
+    w->started = false;
 }
 
 void worker_free(struct worker *w)
 {
     cancel_all(w);
-    close_sockets(w);
+    close_sockets(w, NULL);
     close_handles(w);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     uv_must(uv_loop_close(&w->loop));
@@ -318,6 +390,5 @@ void worker_free(struct worker *w)
         exchange_free(x);
     }
     heap_free(&w->deadlines);
-    free(w->sockets);
     free(w->scratch);
 }

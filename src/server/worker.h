@@ -21,30 +21,36 @@ struct tcp_listener;
 
 /// The sockets of one bound address.
 struct worker_socket {
+    struct worker_socket *next;
     struct worker *worker;
-    const struct listen_address *listen;
+    const struct listen_address *listen; ///< of the generation that serves it; of a former one while it is drained
     struct udp_listener *udp;
     struct tcp_listener *tcp;
+    bool drained; ///< the address is served no more
 };
+
+struct worker_task;
+struct generation;
 
 struct worker {
     unsigned id;
     uv_loop_t loop;
     pthread_t thread;
-    uv_async_t wake;         ///< main's commands
-    atomic_uint command;     ///< enum worker_command
-    struct heap deadlines;   ///< of parked exchanges, monotonic nanoseconds
-    uv_timer_t timer;        ///< for the first deadline
-    uint64_t timer_due;      ///< what the timer is set to; 0: not running
-    struct exchange *idle;   ///< free list
-    struct exchange *active; ///< every exchange in hand
+    uv_async_t wake;                    ///< main's commands
+    atomic_uint command;                ///< enum worker_command
+    _Atomic(struct worker_task *) task; ///< of worker_run(); NULL: none
+    struct heap deadlines;              ///< of parked exchanges, monotonic nanoseconds
+    uv_timer_t timer;                   ///< for the first deadline
+    uint64_t timer_due;                 ///< what the timer is set to; 0: not running
+    struct exchange *idle;              ///< free list
+    struct exchange *active;            ///< every exchange in hand
     unsigned nidle, nactive;
     struct worker_socket *sockets;
-    unsigned nsockets;
     uint8_t *scratch; ///< MESSAGE_MAX bytes for late and streamed replies
     uv_timer_t drain_timer;
     uv_async_t *drained_async; ///< main's: sent when the worker has nothing left in hand
     atomic_bool drained;
+    bool started; ///< the thread runs; main's
 };
 
 enum worker_command {
@@ -57,10 +63,19 @@ enum worker_command {
 int worker_init(struct worker *w, unsigned id) CDNS_MUSTCHECK;
 /// Opens the sockets of an address. CDNS_EIO with errno.
 int worker_listen(struct worker *w, const struct listen_address *listen) CDNS_MUSTCHECK;
+/// Has it sockets of this port?
+bool worker_listens(const struct worker *w, uint16_t port);
+/// From now on questions go to this generation; the sockets of addresses that it has not are drained.
+void worker_adopt(struct worker *w, const struct generation *g);
+/// Closes the sockets that belong to this generation.
+void worker_unlisten(struct worker *w, const struct generation *g);
 /// Starts the thread. CDNS_EIO. Main thread.
 int worker_start(struct worker *w) CDNS_MUSTCHECK;
 /// Gives a command. Main thread; returns at once.
 void worker_command(struct worker *w, enum worker_command command);
+/// Runs `run` on the worker's thread, between two events of its loop, and waits for what it returns; at once if the
+/// thread has not started. Main thread; one at a time.
+int worker_run(struct worker *w, int (*run)(struct worker *w, void *arg), void *arg);
 /// Waits for the thread's end. Main thread.
 void worker_join(struct worker *w);
 /// Frees everything; also ends what is still in hand (unit tests run without a thread).

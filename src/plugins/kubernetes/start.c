@@ -31,22 +31,33 @@ static void find_local_addresses(struct kubernetes *k)
 }
 
 // Waits for the first sync, saying so every half second, as CoreDNS does. Meanwhile main's loop goes on: probes are
-// answered, and a signal ends the wait.
-static void wait_synced(struct kubernetes *k, const struct plugin_start *s)
+// answered, and a signal ends the wait. A reload never brings a source that has nothing to say; one that the present
+// configuration has too is as good as it was.
+static int wait_synced(struct kubernetes *k, const struct plugin_start *s)
 {
+    if (s->reloading && source_shared(k->source))
+        return 0;
     const int64_t step = 50000000, say = 500000000;
     for (int64_t waited = 0; waited < k->startup_timeout_ns; waited += step) {
         int64_t left = k->startup_timeout_ns - waited;
         if (source_wait_synced(k->source, (uint64_t)(left < step ? left : step)) == 0)
-            return;
+            return 0;
         uv_run(s->loop, UV_RUN_NOWAIT);
         if (server_stopping(s->state))
-            return;
+            return 0;
         if ((waited + step) % say == 0)
             log_plugin(LOG_LEVEL_INFO, "kubernetes", "waiting for Kubernetes API before starting server");
     }
-    if (!index_synced(k->store))
-        log_plugin(LOG_LEVEL_WARNING, "kubernetes", "starting server with unsynced Kubernetes API");
+    if (index_synced(k->store))
+        return 0;
+    if (s->reloading) {
+        char text[CONFIG_DURATION_MAX];
+        snprintf(s->error, CONFIG_ERROR_MAX, "plugin/kubernetes: the Kubernetes API is not synced after %s",
+                 config_duration_text(k->startup_timeout_ns, text));
+        return CDNS_ETIMEOUT;
+    }
+    log_plugin(LOG_LEVEL_WARNING, "kubernetes", "starting server with unsynced Kubernetes API");
+    return 0;
 }
 
 int kubernetes_start(void *self, const struct plugin_start *s)
@@ -61,8 +72,7 @@ int kubernetes_start(void *self, const struct plugin_start *s)
     k->store = source_store(k->source);
     k->placement = s->placement;
     find_local_addresses(k);
-    wait_synced(k, s);
-    return 0;
+    return wait_synced(k, s);
 }
 
 void kubernetes_destroy(void *self)

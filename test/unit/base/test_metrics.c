@@ -330,9 +330,24 @@ static void series_without_end(void **state)
     assert_shows("t9_wide_bytes_count{n=\"1\",t=\"other\"} 1\n");
 }
 
+static void test_renamed(void **state)
+{
+    (void)state;
+    static struct metric_family family = {
+        .name = "test_renamed_info", .help = "A name that changes.", .type = METRIC_GAUGE, .labels = {{"hash"}}};
+    const char *first[] = {"aaaa"}, *second[] = {"bbbb"};
+    struct metric *m = metric_series(&family, first);
+    metric_set(m, 0, 1);
+    metrics_rename(m, second);
+    assert_ptr_equal(metric_series(&family, second), m);
+    assert_string_equal(m->text, "hash=\"bbbb\"");
+    assert_ptr_not_equal(metric_series(&family, first), m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_renamed),
         cmocka_unit_test(numbers_of_each_type),
         cmocka_unit_test(a_histogram_adds_up),
         cmocka_unit_test(computed_bounds_are_those_of_go),

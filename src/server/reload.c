@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/reload.h"
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/rcu.h"
+#include "server/listen.h"
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DRAINED_NS UINT64_C(5000000000) // so long an address that is served no more may finish what was asked
+#define RECLAIM_MS 50
+#define DRAINED_MAX 4 // of more generations than this, the oldest ones' addresses are not waited for
+
+static struct metric_family failed_total = {
+    .name = "coredns_reload_failed_total",
+    .help = "Reloads that left the configuration as it was because of an error.",
+    .type = METRIC_COUNTER,
+};
+
+static struct metric_family version_info = {
+    .name = "coredns_reload_version_info",
+    .help = "1 for the hash of the Corefile that was loaded last, well or not.",
+    .type = METRIC_GAUGE,
+    .labels = {{"hash"}, {"value"}},
+};
+
+static const char default_corefile[] = ".\n{\nwhoami\nlog\n}\n";
+
+static const char *corefile_path(const struct server_options *o)
+{
+    return o->corefile != NULL ? o->corefile : access("Corefile", F_OK) == 0 ? "Corefile" : NULL;
+}
+
+int reload_build(const struct server_options *o, generation_report report, void *arg, struct generation **out)
+{
+    int rc = generation_build(corefile_path(o), "Corefile", default_corefile, o->port, report, arg, out);
+    if (rc == 0 && (*out)->nblocks == 0) {
+        generation_free(*out);
+        rc = generation_build(NULL, "Corefile", default_corefile, o->port, report, arg, out);
+    }
+    return rc;
+}
+
+// The words that operators know, by who asked.
+static void log_problem(void *arg, const char *text)
+{
+    const struct server_state *s = arg;
+    log_write(LOG_LEVEL_ERROR, "Restart failed: %s", text);
+    if (s->reload == RELOAD_SIGNAL)
+        log_write(LOG_LEVEL_ERROR, "SIGUSR1: %s", text);
+    else
+        log_plugin(LOG_LEVEL_ERROR, "reload", "Corefile changed but reload failed: %s", text);
+}
+
+void server_wake(struct server_state *s)
+{
+    uv_stop(&s->loop);
+}
+
+void server_reload_if_changed(const struct server_state *state)
+{
+    struct server_state *s = (struct server_state *)(uintptr_t)state; // plugins only hand it through
+    uint8_t hash[COREFILE_HASH];
+    char error[CONFIG_ERROR_MAX] = "";
+    const char *path = corefile_path(s->options);
+    if (path == NULL || s->reload != RELOAD_NONE)
+        return;
+    if (corefile_hash_file(path, hash, error) != 0) {
+        if (strcmp(error, s->unreadable) != 0)
+            log_plugin(LOG_LEVEL_WARNING, "reload", "Corefile parse failed: %s", error);
+        snprintf(s->unreadable, sizeof s->unreadable, "%s", error);
+        return;
+    }
+    s->unreadable[0] = '\0';
+    if (memcmp(hash, s->hash, sizeof hash) == 0)
+        return;
+    s->reload = RELOAD_CHANGED;
+    server_wake(s);
+}
+
+// A generation that runs beside the present one, with sockets for all its addresses.
+static int start_next(struct server_state *s, struct generation **out)
+{
+    char error[CONFIG_ERROR_MAX] = "";
+    struct generation *g;
+    int rc = reload_build(s->options, log_problem, s, &g);
+    if (rc != 0)
+        return rc;
+    rc = generation_start(g, &s->loop, s, error);
+    if (rc == 0 && (rc = listen_open(s, g, error)) != 0)
+        generation_stop(g);
+    if (rc == 0 && server_stopping(s)) { // a signal came while a plugin waited for its first sync
+        generation_stop(g);
+        rc = CDNS_ECANCELED;
+    }
+    if (rc == 0) {
+        *out = g;
+        return 0;
+    }
+    if (error[0] != '\0')
+        log_problem(s, error);
+    listen_close(s, g);
+    generation_free(g);
+    return rc;
+}
+
+static void on_reclaim(uv_timer_t *timer)
+{
+    reload_reclaim(timer->data);
+}
+
+// A file that was tried is not tried again until it says something else.
+static void remember(struct server_state *s)
+{
+    char error[CONFIG_ERROR_MAX], value[2 * COREFILE_HASH + 1];
+    const char *labels[] = {"sha512", value}, *path = corefile_path(s->options);
+    if (path == NULL || corefile_hash_file(path, s->hash, error) != 0)
+        return;
+    for (size_t i = 0; i < COREFILE_HASH; i++)
+        snprintf(value + 2 * i, 3, "%02x", s->hash[i]);
+    if (s->version == NULL)
+        s->version = metric_series(&version_info, labels);
+    else
+        metrics_rename(s->version, labels);
+    metric_set(s->version, 0, 1);
+}
+
+void reload_init(struct server_state *s)
+{
+    INVARIANT(uv_timer_init(&s->loop, &s->reclaim) == 0);
+    s->reclaim.data = s;
+    (void)metric_series(&failed_total, NULL);
+}
+
+void reload_run(struct server_state *s)
+{
+    struct generation *next, *last = s->generation;
+    log_write(LOG_LEVEL_INFO, "Reloading");
+    remember(s);
+    int rc = start_next(s, &next);
+    s->reload = RELOAD_NONE;
+    if (rc != 0) {
+        metric_count(metric_series(&failed_total, NULL), METRIC_ELSEWHERE, 0, 1);
+        return;
+    }
+    s->generation = next;
+    listen_serve(s, next);
+    generation_stop(last);
+    last->retired_ns = clock_monotonic_ns();
+    last->next = s->retired;
+    s->retired = last;
+    uv_timer_start(&s->reclaim, on_reclaim, RECLAIM_MS, RECLAIM_MS);
+    reload_reclaim(s);
+    log_write(LOG_LEVEL_INFO, "Reloading complete");
+}
+
+// Does the next generation serve all its addresses?
+static bool addresses_kept(const struct server_state *s, const struct generation *g)
+{
+    for (unsigned l = 0; l < g->nlistens; l++)
+        if (generation_listen(s->generation, g->listens[l].port) == NULL)
+            return false;
+    return true;
+}
+
+// No query is parked in it, and none that was is being worked on.
+static bool unused(const struct generation *g)
+{
+    if (atomic_load(&g->pins) > 0)
+        return false;
+    rcu_wait();
+    return atomic_load(&g->pins) == 0;
+}
+
+void reload_reclaim(struct server_state *s)
+{
+    uint64_t now = clock_monotonic_ns();
+    unsigned newer = 0;
+    for (struct generation **at = &s->retired; *at != NULL; newer++) {
+        struct generation *g = *at;
+        bool drained = addresses_kept(s, g) || now - g->retired_ns >= DRAINED_NS || newer >= DRAINED_MAX;
+        if (!drained || !unused(g)) {
+            at = &g->next;
+            continue;
+        }
+        *at = g->next;
+        listen_close(s, g);
+        generation_free(g);
+        malloc_trim(0);
+    }
+    if (s->retired == NULL)
+        uv_timer_stop(&s->reclaim);
+}
+
+void reload_reclaim_all(struct server_state *s)
+{
+    while (s->retired != NULL) {
+        struct generation *g = s->retired;
+        s->retired = g->next;
+        generation_free(g);
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// From one configuration to the next while serving. Main thread, outside of the loop's callbacks.
+#include "server/generation.h"
+#include "server/server.h"
+#include "server/state.h"
+
+/// Builds a generation of the Corefile that the options name: -conf, else ./Corefile, else the built-in one. As
+/// generation_build().
+int reload_build(const struct server_options *o, generation_report report, void *arg,
+                 struct generation **out) CDNS_MUSTCHECK;
+/// Makes the timer and the metrics. Before the first start.
+void reload_init(struct server_state *s);
+
+/// Does what `s->reload` asks for: builds and starts what the Corefile says now, lets the workers serve it, stops what
+/// was served before. On any error all stays as it was, and the log says why.
+void reload_run(struct server_state *s);
+/// Frees generations that are no longer served and that no query is under way in.
+void reload_reclaim(struct server_state *s);
+/// The same at the end, when there are no queries any more.
+void reload_reclaim_all(struct server_state *s);

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many reloads under questions: each gets an answer that the old or the new configuration gives, and nothing is left.
+
+CLUSTERDNS_RELOADS says how many (the default is for `make test`; issues ask for 1000).
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "cluster"))
+
+import dns.flags  # noqa: E402
+import dns.message  # noqa: E402
+import dns.rcode  # noqa: E402
+from memory import usage  # noqa: E402
+from processes import free_port, wait_for  # noqa: E402
+from servers import ROOT, DnsServer, clusterdns_binary  # noqa: E402
+
+RELOADS = int(os.environ.get("CLUSTERDNS_RELOADS", "60"))
+SETTLED = max(10, RELOADS // 10)  # so many reloads have made room for what a reload needs
+ANSWERED = 2.0  # seconds
+
+SERVED = """.:@PORT@ {{
+    errors
+    ready 127.0.0.1:@READY@
+    health 127.0.0.1:{http}
+    prometheus 127.0.0.1:{http}
+    kubernetes cluster.local in-addr.arpa {{
+        manifests {root}/zones/example-cluster
+        ttl {ttl}
+    }}
+}}
+extra{number}.example:{extra} {{
+    whoami
+}}
+"""
+NAME = "web.shop.svc.cluster.local."
+
+
+class Asker(threading.Thread):
+    """Asks for a ClusterIP without a pause; keeps what went wrong, and how much went well."""
+
+    def __init__(self, port, tcp):
+        super().__init__(daemon=True)
+        self.port, self.tcp, self.right, self.wrong, self.over = port, tcp, 0, [], threading.Event()
+
+    def run(self):
+        query = dns.message.make_query(NAME, "A")
+        connection = self.connect()
+        while not self.over.is_set():
+            query.id = (query.id + 1) & 0xFFFF
+            try:
+                answer = self.exchange(connection, query)
+            except (OSError, EOFError) as error:
+                self.wrong.append(repr(error))
+                connection = self.connect()
+                continue
+            if answer.rcode() == dns.rcode.NOERROR and len(answer.answer) == 1 and answer.id == query.id:
+                self.right += 1
+            else:
+                self.wrong.append(str(answer))
+        connection.close()
+
+    def connect(self):
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM if self.tcp else socket.SOCK_DGRAM)
+        made.settimeout(ANSWERED)
+        made.connect(("127.0.0.1", self.port))
+        return made
+
+    def exchange(self, connection, query):
+        wire = query.to_wire()
+        if not self.tcp:
+            connection.send(wire)
+            return dns.message.from_wire(connection.recv(65535))
+        connection.sendall(len(wire).to_bytes(2, "big") + wire)
+        size = int.from_bytes(self.read(connection, 2), "big")
+        return dns.message.from_wire(self.read(connection, size))
+
+    @staticmethod
+    def read(connection, size):
+        data = b""
+        while len(data) < size:
+            piece = connection.recv(size - len(data))
+            if not piece:
+                raise EOFError
+            data += piece
+        return data
+
+
+def test_reloads():
+    values = {"root": ROOT, "http": free_port(), "extra": free_port()}
+    first = SERVED.format(**values, ttl=5, number=0)
+    with DnsServer("clusterdns", clusterdns_binary(), first) as server:
+        corefile = os.path.join(server.folder, "Corefile")
+        askers = [Asker(server.port, tcp) for tcp in (False, True)]
+        for asker in askers:
+            asker.start()
+        wait_for(lambda: all(asker.right for asker in askers), 5, "the first answers")
+        first_use, settled = use(server), None
+        for number in range(1, RELOADS + 1):
+            broken = number % 3 == 0
+            values["extra"] = free_port()
+            text = SERVED.format(**values, ttl=number % 100, number=number)
+            text = text.replace("@READY@", str(server.ready_port)).replace("@PORT@", str(server.port))
+            with open(corefile, "w", encoding="utf-8") as file:
+                file.write(text + ("nonsense {\n" if broken else ""))
+            done = server.log().count("Reloading complete") + server.log().count("Restart failed")
+            os.kill(server.process.pid, signal.SIGUSR1)
+            wait_for(
+                lambda done=done: server.log().count("Reloading complete") + server.log().count("Restart failed") > done,
+                10,
+                f"reload {number}",
+                interval=0.002,
+            )
+            if number == SETTLED:
+                settled = wait_settled(server, first_use)
+        last = wait_settled(server, first_use)
+        for asker in askers:
+            asker.over.set()
+            asker.join(5)
+        print(f"{RELOADS} reloads, {[a.right for a in askers]} answers, descriptors and anonymous bytes {settled} -> {last}")
+        assert [asker.wrong for asker in askers] == [[], []]
+        assert all(asker.right > RELOADS for asker in askers)
+        assert server.log().count("Restart failed") == RELOADS // 3
+        assert server.ask(f"{NAME} A").rcode == "NOERROR"
+        assert server.http_ready()
+        if clusterdns_binary().endswith("build/clusterdns"):  # sanitizers keep what is freed
+            assert last[1] <= settled[1] * 1.02 + 65536
+
+
+def wait_settled(server, before):
+    """Until the sockets of former addresses are closed; what is used then."""
+    wait_for(lambda: use(server)[0] <= before[0] + 4, 15, f"no more than {before[0]} descriptors and a few")
+    return use(server)
+
+
+def use(server):
+    """Descriptors, and bytes of anonymous memory."""
+    return len(os.listdir(f"/proc/{server.process.pid}/fd")), usage(server.process.pid)["anonymous"]
