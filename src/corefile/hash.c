@@ -53,7 +53,7 @@ static void ignore_warning(const char *text)
 int corefile_hash_file(const char *path, uint8_t hash[COREFILE_HASH], char *error)
 {
     static const struct stream_options options = {.warn = ignore_warning};
-    struct corefile c;
+    struct corefile c = {0};
     char *text;
     size_t len;
     if (files_read(path, false, COREFILE_MAX_FILE, &text, &len) != 0)
