@@ -2,13 +2,13 @@
 #pragma once
 /// \file
 /// Bytes as they arrive, whole lines out: a watch stream has one JSON event a line.
+#include "kube/buffer.h"
 #include <clusterdns/error.h>
 #include <stddef.h>
 
 struct lines {
-    char *data; ///< the beginning of a line whose end has not come
-    size_t len, cap;
-    size_t max; ///< bytes a line may have
+    struct buffer begun; ///< the beginning of a line whose end has not come
+    size_t max;          ///< bytes a line may have
 };
 
 void lines_init(struct lines *l, size_t max);

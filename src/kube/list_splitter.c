@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/list_splitter.h"
 #include "base/reader.h"
+#include "kube/buffer.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +15,8 @@ enum state {
     DONE,    // the document is complete
 };
 
-// Bytes that grow up to a bound.
-struct text {
-    char *data;
-    size_t len, cap;
-};
-
 struct list_splitter {
-    struct text envelope, element;
+    struct buffer envelope, element;
     size_t max_object;
     int (*item)(void *arg, const char *json, size_t len);
     void *arg;
@@ -53,32 +48,13 @@ void list_splitter_free(struct list_splitter *l)
 {
     if (l == NULL)
         return;
-    free(l->envelope.data);
-    free(l->element.data);
+    buffer_free(&l->envelope);
+    buffer_free(&l->element);
     free(l);
 }
 
-static int append(struct text *t, size_t max, const void *src, size_t n)
-{
-    if (n > max - t->len)
-        return CDNS_ELIMIT;
-    if (n > t->cap - t->len) {
-        size_t cap = t->cap < 512 ? 512 : t->cap;
-        while (cap < t->len + n)
-            cap *= 2;
-        char *data = realloc(t->data, cap);
-        if (data == NULL)
-            return CDNS_ENOMEM;
-        t->data = data;
-        t->cap = cap;
-    }
-    memcpy(t->data + t->len, src, n);
-    t->len += n;
-    return 0;
-}
-
-// The text that bytes of the present state belong to; NULL: none.
-static struct text *sink(struct list_splitter *l)
+// Where bytes of the present state belong; NULL: nowhere.
+static struct buffer *sink(struct list_splitter *l)
 {
     if (l->state == BEFORE || l->state == TOP)
         return &l->envelope;
@@ -88,9 +64,9 @@ static struct text *sink(struct list_splitter *l)
 // Moves the bytes from `*run` up to the reader's position to the sink.
 static void flush(struct list_splitter *l, struct reader *r, size_t *run)
 {
-    struct text *t = sink(l);
-    if (t != NULL && l->error == 0)
-        l->error = append(t, l->max_object, r->base + *run, r->pos - *run);
+    struct buffer *b = sink(l);
+    if (b != NULL && l->error == 0)
+        l->error = buffer_append(b, l->max_object, r->base + *run, r->pos - *run);
     *run = r->pos;
 }
 
@@ -98,12 +74,7 @@ static void finish_element(struct list_splitter *l)
 {
     int r = l->error != 0 ? l->error : l->item(l->arg, l->element.data, l->element.len);
     l->error = r;
-    l->element.len = 0;
-    // One huge object must not keep its buffer for the rest of the list.
-    if (l->element.cap > 65536) {
-        free(l->element.data);
-        l->element = (struct text){0};
-    }
+    buffer_clear(&l->element);
 }
 
 static bool is_space(uint8_t c)
