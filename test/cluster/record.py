@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Records what a real API server answers to the requests our client makes, into test/recordings/NAME.http.
+"""Records what a real API server answers to the requests our client makes, into test/recordings/NAME.http, and what it
+answers to those who prefer protobuf into NAME.pb.http.
 
 A file holds the request line, the answer's status line and headers, and the body without its chunking. The cluster is
 small, and real: the controller manager writes the EndpointSlices for pods that kwok runs.
 """
 
+import concurrent.futures
 import glob
 import os
-import threading
 
 import yaml
 
@@ -23,7 +24,8 @@ RESOURCES = {
     "pods": "/api/v1/pods",
 }
 WATCHLIST = "watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
-KEPT_HEADERS = ("Content-Type", "Retry-After", "Audit-Id")
+KEPT_HEADERS = ("Content-Type", "Retry-After")
+FORMATS = {"": "application/json", ".pb": "application/vnd.kubernetes.protobuf,application/json"}
 
 POD = {
     "nodeName": "node-0",
@@ -86,18 +88,25 @@ def ready_addresses(plane):
     return sum(e["conditions"].get("ready", True) for s in slices for e in s["endpoints"] or [])
 
 
-def exchange(plane, name, path, user="dns", headers=None):
-    """One request, answered to the end, into a file; returns the body."""
+def exchange_in(plane, suffix, name, path, user, headers):
+    """One request in one format, answered to the end, into a file; returns the body."""
     connection = plane.connect(timeout=90)
-    connection.request("GET", path, headers={**plane.headers(user), **(headers or {})})
+    connection.request("GET", path, headers={**plane.headers(user, Accept=FORMATS[suffix]), **(headers or {})})
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
     head = [f"GET {path}", f"HTTP/1.1 {answer.status} {answer.reason}"]
-    head += [f"{key}: {value}" for key, value in answer.getheaders() if key in KEPT_HEADERS and key != "Audit-Id"]
-    with open(os.path.join(FOLDER, f"{name}.http"), "wb") as file:
+    head += [f"{key}: {value}" for key, value in answer.getheaders() if key in KEPT_HEADERS]
+    with open(os.path.join(FOLDER, f"{name}{suffix}.http"), "wb") as file:
         file.write("\n".join([*head, "", ""]).encode() + body)
     return body
+
+
+def exchange(plane, name, path, user="dns", headers=None):
+    """A request in all formats at once, so that streams of changes show the same ones; returns the body in JSON."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answers = [pool.submit(exchange_in, plane, suffix, name, path, user, headers) for suffix in FORMATS]
+        return [answer.result() for answer in answers][0]
 
 
 def record_state(plane, suffix=""):
@@ -137,15 +146,14 @@ def scale(plane, plural, name, replicas):
 
 def record_changes(plane, versions):
     seconds = 15  # the server sends a bookmark two seconds before it ends a watch
-    threads = []
-    for name, path in RESOURCES.items():
-        query = f"watch=true&allowWatchBookmarks=true&resourceVersion={versions[name]}&timeoutSeconds={seconds}"
-        threads.append(threading.Thread(target=exchange, args=(plane, f"{name}.watch", f"{path}?{query}")))
-    for thread in threads:
-        thread.start()
-    change(plane)
-    for thread in threads:
-        thread.join()
+    streams = []
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for name, path in RESOURCES.items():
+            query = f"watch=true&allowWatchBookmarks=true&resourceVersion={versions[name]}&timeoutSeconds={seconds}"
+            streams.append(pool.submit(exchange, plane, f"{name}.watch", f"{path}?{query}"))
+        change(plane)
+        for stream in streams:
+            stream.result()
 
 
 def record_refusals(plane, old_version):
