@@ -263,6 +263,13 @@ int client_status(const struct transfer *t)
     return (int)status;
 }
 
+const char *client_content_type(const struct transfer *t)
+{
+    const char *type = NULL;
+    curl_easy_getinfo(t->request.easy, CURLINFO_CONTENT_TYPE, &type);
+    return type != NULL ? type : "";
+}
+
 static void finish(struct transfer *t, CURLcode code)
 {
     curl_off_t retry_after = 0;
@@ -362,7 +369,7 @@ static void set_handlers(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->reason);
 }
 
-int client_get(struct client *c, const char *path, bool fresh, const struct client_handler *handler,
+int client_get(struct client *c, const char *path, const char *accept, bool fresh, const struct client_handler *handler,
                struct transfer **out)
 {
     struct transfer *t = calloc(1, sizeof *t);
@@ -372,7 +379,7 @@ int client_get(struct client *c, const char *path, bool fresh, const struct clie
     t->made = clock_monotonic_ns();
     t->handler = *handler;
     credentials_refresh(c->credentials);
-    int r = request_init(&t->request, c->credentials, path, fresh);
+    int r = request_init(&t->request, c->credentials, path, accept, fresh);
     if (r == 0)
         set_handlers(t);
     t->next = c->transfers;

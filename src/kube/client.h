@@ -48,10 +48,13 @@ const char *client_server(const struct client *c);
 /// Cancels all requests and closes the connections; `closed` is called when the loop holds nothing of it any more.
 void client_close(struct client *c, void (*closed)(void *arg), void *arg);
 
-/// Starts a request for `path` (with its query, from the slash on). `fresh`: on a new connection. CDNS_ENOMEM.
-int client_get(struct client *c, const char *path, bool fresh, const struct client_handler *handler,
+/// Starts a request for `path` (with its query, from the slash on) in one of the media types that `accept` lists.
+/// `fresh`: on a new connection. CDNS_ENOMEM.
+int client_get(struct client *c, const char *path, const char *accept, bool fresh, const struct client_handler *handler,
                struct transfer **out) CDNS_MUSTCHECK;
 /// Ends a request; `done` is not called.
 void client_cancel(struct transfer *t);
 /// The HTTP status of an answer that has begun; 0 before.
 int client_status(const struct transfer *t);
+/// Its Content-Type, borrowed; "" when there is none.
+const char *client_content_type(const struct transfer *t);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// JSON (and YAML turned into JSON values) to struct kube_object. Fields that are missing or absurd make the part they
-/// belong to absent, never a crash: an endpoint whose address is no address is left out, its neighbours are kept.
+/// JSON (and YAML turned into JSON values) and protobuf to struct kube_object: equal objects in either format give
+/// equal ones. Fields that are missing or absurd make the part they belong to absent, never a crash: an endpoint whose
+/// address is no address is left out, its neighbours are kept.
 #include "kube/object.h"
 #include <clusterdns/arena.h>
 #include <clusterdns/error.h>
@@ -19,6 +20,10 @@ bool decode_is_imported(const struct json_t *object);
 /// is not needed.
 int decode_json(const struct json_t *object, int kind, struct arena *a, struct kube_object *out, char *error,
                 size_t error_size) CDNS_MUSTCHECK;
+/// The same of an object's protobuf message, without its envelope. Text is copied to `a`, which only what is wanted of
+/// the message is. CDNS_ESYNTAX: it is no protobuf.
+int decode_protobuf(const void *data, size_t len, enum kube_kind kind, struct arena *a, struct kube_object *out,
+                    char *error, size_t error_size) CDNS_MUSTCHECK;
 /// Reads an address in text form. Strict: no leading zeros, no zone. An IPv4 address in IPv6's clothes (::ffff:1.2.3.4)
 /// is that IPv4 address, as with Go. `*canonical` (may be NULL): it is written as RFC 5952 says. CDNS_EINVAL otherwise.
 int decode_address(const char *text, struct kube_address *out, bool *canonical) CDNS_MUSTCHECK;

@@ -12,12 +12,14 @@
 
 enum event_type { EVENT_ADDED, EVENT_MODIFIED, EVENT_DELETED, EVENT_BOOKMARK, EVENT_ERROR, EVENT_UNKNOWN };
 
+#define EVENT_INITIAL_END "k8s.io/initial-events-end"
+
 /// An event of a watch, or an element of a list: that is one of type EVENT_ADDED.
 struct event {
     enum event_type type;
     bool wanted;               ///< its object says that it is of the wanted kind (an element of a list need not say so)
     const char *version;       ///< the object's resource version, "" when absent
-    bool initial_end;          ///< the object has the annotation k8s.io/initial-events-end: "true"
+    bool initial_end;          ///< the object has the annotation EVENT_INITIAL_END: "true"
     int result;                ///< of an object that was added, modified or deleted: 0 when it could be decoded
     struct kube_object object; ///< … then this is it
     char reason[200];          ///< … else why not
@@ -39,9 +41,20 @@ struct event_taker {
     void *arg;
 };
 
+/// The type of this name, `len` bytes.
+enum event_type event_type_of(const void *text, size_t len);
+
 /// An event of a watch in JSON. CDNS_ESYNTAX: it is no JSON; else what `take` returned.
 int event_from_json(const struct event_taker *t, const char *text, size_t len) CDNS_MUSTCHECK;
 /// The same of an element of a list.
 int event_from_json_item(const struct event_taker *t, const char *text, size_t len) CDNS_MUSTCHECK;
 /// A list in JSON without its elements. CDNS_ESYNTAX: it is no list of the wanted kind; CDNS_ENOMEM.
 int page_from_json(const struct event_taker *t, const char *text, size_t len, struct page *out) CDNS_MUSTCHECK;
+
+/// An event of a watch in protobuf (meta/v1 WatchEvent). CDNS_ESYNTAX: it is no protobuf; CDNS_ENOMEM; else what `take`
+/// returned.
+int event_from_protobuf(const struct event_taker *t, const void *data, size_t len) CDNS_MUSTCHECK;
+/// The same of an element of a list, which has no envelope.
+int event_from_protobuf_item(const struct event_taker *t, const void *data, size_t len) CDNS_MUSTCHECK;
+/// A list's metadata (meta/v1 ListMeta). CDNS_ESYNTAX: it is no protobuf; CDNS_ENOMEM.
+int page_from_protobuf(const struct event_taker *t, const void *data, size_t len, struct page *out) CDNS_MUSTCHECK;

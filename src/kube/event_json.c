@@ -10,20 +10,6 @@ static const json_t *metadata_of(const json_t *object)
     return json_object_get(object, "metadata");
 }
 
-static enum event_type type_of(const json_t *event)
-{
-    static const char *const names[] = {[EVENT_ADDED] = "ADDED",
-                                        [EVENT_MODIFIED] = "MODIFIED",
-                                        [EVENT_DELETED] = "DELETED",
-                                        [EVENT_BOOKMARK] = "BOOKMARK",
-                                        [EVENT_ERROR] = "ERROR"};
-    const char *type = api_text(event, "type");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(type, names[i]) == 0)
-            return (enum event_type)i;
-    return EVENT_UNKNOWN;
-}
-
 static int hand_out(const struct event_taker *t, struct event *e, const json_t *object)
 {
     const json_t *metadata = metadata_of(object);
@@ -31,7 +17,7 @@ static int hand_out(const struct event_taker *t, struct event *e, const json_t *
     if (e->type == EVENT_ERROR) {
         api_status_decode(object, &e->status);
     } else if (e->type == EVENT_BOOKMARK) {
-        const char *end = api_text(json_object_get(metadata, "annotations"), "k8s.io/initial-events-end");
+        const char *end = api_text(json_object_get(metadata, "annotations"), EVENT_INITIAL_END);
         e->initial_end = strcmp(end, "true") == 0;
     } else if (e->wanted && e->type != EVENT_UNKNOWN) {
         arena_reset(t->arena);
@@ -46,7 +32,9 @@ int event_from_json(const struct event_taker *t, const char *text, size_t len)
     if (json == NULL)
         return CDNS_ESYNTAX;
     const json_t *object = json_object_get(json, "object");
-    struct event e = {.type = type_of(json), .wanted = strcmp(api_text(object, "kind"), resources[t->kind].kind) == 0};
+    const char *type = api_text(json, "type");
+    struct event e = {.type = event_type_of(type, strlen(type)),
+                      .wanted = strcmp(api_text(object, "kind"), resources[t->kind].kind) == 0};
     int result = hand_out(t, &e, object);
     json_decref(json);
     return result;

@@ -48,6 +48,8 @@ static struct plan after_status(const struct ending *e, uint64_t wait)
     const struct api_status *s = &e->status;
     if (s->expired || s->too_large)
         return version_unusable(e, wait);
+    if (e->protobuf && (s->code == 406 || s->code == 415))
+        return (struct plan){.step = same(e), .quiet = true, .normal = true, .json = true};
     if (e->phase == PHASE_WATCHLIST && is_unsupported(s->code))
         return (struct plan){.step = STEP_LIST, .quiet = true, .normal = true};
     if (s->retry_after > 0 && (s->code == 429 || s->code >= 500) && e->failures < PLAN_RETRY_AFTER_TIMES) {

@@ -22,7 +22,8 @@ struct ending {
     bool silent;              ///< … the last of these
     bool unheard;             ///< … before any server answered
     bool answered;            ///< a 200 had come
-    bool corrupt;             ///< what came was no JSON, or too large
+    bool corrupt;             ///< what came was in no known format, broken, or too large
+    bool protobuf;            ///< the request asked for protobuf, JSON being as good
     bool optional;            ///< a cluster may do without the kind
     bool has_version;         ///< the request asked for a state not older than one seen before
     bool next_page;           ///< the request had a continue token
@@ -45,6 +46,7 @@ struct plan {
     bool good;        ///< nothing went wrong: the count of failures starts afresh
     bool quiet;       ///< not worth a word in the log
     bool normal;      ///< the protocol's usual course: the count of failures stays
+    bool json;        ///< from now on, protobuf is not to be asked for
     bool refused;     ///< an optional kind is not to be had now
 };
 

@@ -30,9 +30,11 @@ struct reflector {
     unsigned agreed_seconds;   // when the server is to end the watch
     bool measured;             // its time was counted
     bool fresh;                // the next request goes over a new connection
+    bool json;                 // protobuf is not asked for
     bool bookmarks;            // they have come on this stream
     struct api_status refusal; // of an ERROR event; code 0: none
     struct stream *stream;
+    char strange[80]; // Content-Type of an answer that is in no known format
 
     // Where we stand.
     char version[VERSION_MAX];      // the state the store has; "": none yet
@@ -187,9 +189,13 @@ static int on_answer(void *arg)
     heard(r);
     if (r->phase != PHASE_LIST)
         measure(r);
-    if (r->phase == PHASE_WATCH)
+    const char *type = client_content_type(r->transfer);
+    int result = stream_begin(r->stream, r->phase == PHASE_LIST, type);
+    if (result == CDNS_EINVAL)
+        snprintf(r->strange, sizeof r->strange, "%s", type[0] != '\0' ? type : "none");
+    if (result == 0 && r->phase == PHASE_WATCH)
         recovered(r);
-    return stream_begin(r->stream, r->phase == PHASE_LIST);
+    return result;
 }
 
 static int on_data(void *arg, const char *data, size_t len)
@@ -250,6 +256,12 @@ static void report(struct reflector *r, const struct ending *e, const struct cli
     int key = KEY(r, 1000 + e->status.code);
     if (e->status.code != 0) {
         describe_status(r, &e->status, text, sizeof text);
+    } else if (r->strange[0] != '\0') {
+        snprintf(
+            text, sizeof text,
+            "%s: the answer is neither JSON nor protobuf (its content type: %s): that is no API server, or a proxy "
+            "answers in its place",
+            r->resource->plural, r->strange);
     } else if (e->corrupt) {
         snprintf(text, sizeof text, "%s: what the API server sends cannot be understood: %s", r->resource->plural,
                  error_text(result->error));
@@ -307,6 +319,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
         .silent = silent,
         .unheard = unheard,
         .answered = result->status == 200,
+        .protobuf = !r->json,
         .optional = feed_is_optional(r->kind),
         .has_version = r->version[0] != '\0' && !r->anew,
         .next_page = r->token != NULL && !r->unpaged, // pages nobody asked for are no reason to ask again at once
@@ -317,6 +330,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     if (result->status != 0 && result->status != 200)
         api_status_from_http(result->status, result->body, result->body_len, result->retry_after, &e.status);
     struct plan plan = plan_next(&e, random_u32());
+    r->json = r->json || plan.json;
     r->reason = relist_reason(&e, plan.step);
     bool absent = plan.refused && e.status.code == 404;
     if (absent && take_other_version(r)) {
@@ -417,10 +431,12 @@ static void begin(struct reflector *r)
 {
     const struct client_handler handler = {.answer = on_answer, .data = on_data, .done = on_done, .arg = r};
     r->refusal = (struct api_status){0};
+    r->strange[0] = '\0';
     r->bookmarks = r->measured = false;
     r->started = r->heard = clock_monotonic_ns();
+    const char *accept = r->json ? STREAM_JSON : STREAM_PROTOBUF "," STREAM_JSON;
     char *path = prepare(r);
-    if (path == NULL || client_get(r->client, path, r->fresh, &handler, &r->transfer) != 0) {
+    if (path == NULL || client_get(r->client, path, accept, r->fresh, &handler, &r->transfer) != 0) {
         stop_request(r);
         wait_for(r, r->step, PLAN_BACKOFF_LAST_MS / r->timing.hurry);
     } else {
@@ -448,6 +464,7 @@ struct reflector *reflector_new(uv_loop_t *loop, struct client *client, struct f
     r->kind = kind;
     r->resource = &resources[kind];
     r->labels = labels != NULL ? labels : "";
+    r->json = r->resource->json_only;
     r->timing = *timing;
     uv_timer_init(loop, &r->timer);
     r->timer.data = r;

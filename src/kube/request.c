@@ -171,14 +171,14 @@ static void set_transport(CURL *easy, bool fresh)
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
 }
 
-int request_init(struct request *r, const struct credentials *c, const char *path, bool fresh)
+int request_init(struct request *r, const struct credentials *c, const char *path, const char *accept, bool fresh)
 {
     *r = (struct request){.easy = curl_easy_init()};
     if (r->easy == NULL)
         return CDNS_ENOMEM;
     set_transport(r->easy, fresh);
     set_tls(r->easy, c);
-    bool good = set_url(r, c, path) && set_identity(r, c) && add(&r->headers, "Accept: application/json");
+    bool good = set_url(r, c, path) && set_identity(r, c) && add(&r->headers, "Accept: %s", accept);
     curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
     return good ? 0 : CDNS_ENOMEM;
 }

@@ -11,8 +11,9 @@ struct request {
     struct curl_slist *headers, *connect_to; ///< used by `easy`
 };
 
-/// `path` with its query, from the slash on. `fresh`: on a new connection. Nothing of the arguments is kept.
-/// CDNS_ENOMEM.
-int request_init(struct request *r, const struct credentials *c, const char *path, bool fresh) CDNS_MUSTCHECK;
+/// `path` with its query, from the slash on; `accept`: media types. `fresh`: on a new connection. Nothing of the
+/// arguments is kept. CDNS_ENOMEM.
+int request_init(struct request *r, const struct credentials *c, const char *path, const char *accept,
+                 bool fresh) CDNS_MUSTCHECK;
 /// Frees what is in it; also after a failed request_init().
 void request_clear(struct request *r);

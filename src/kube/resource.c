@@ -17,6 +17,7 @@ static const struct resource imports_v1beta1 = {
     .path = "/apis/multicluster.x-k8s.io/v1beta1/serviceimports",
     .kind = "ServiceImport",
     .version = "multicluster.x-k8s.io/v1beta1",
+    .json_only = true,
 };
 
 const struct resource resources[KUBE_KINDS] = {
@@ -40,6 +41,7 @@ const struct resource resources[KUBE_KINDS] = {
                              .path = "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
                              .kind = "ServiceImport",
                              .version = "multicluster.x-k8s.io/v1alpha1",
+                             .json_only = true,
                              .other = &imports_v1beta1},
     [KUBE_IMPORTED_SLICE] = {.plural = "endpointslices",
                              .group = "discovery.k8s.io",

@@ -17,6 +17,7 @@ struct resource {
     const char *version;          ///< apiVersion of an object and of a list: "v1"
     const char *field_selector;   ///< already escaped; NULL: none
     const char *label_selector;   ///< likewise
+    bool json_only;               ///< custom resources are not to be had in protobuf
     const struct resource *other; ///< in the version to try where the API server has not this one; NULL: none
 };
 

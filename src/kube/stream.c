@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/stream.h"
+#include "kube/frames.h"
 #include "kube/lines.h"
 #include "kube/list_splitter.h"
+#include "kube/protobuf_list.h"
+#include "kube/resource.h"
 #include <stdlib.h>
+#include <string.h>
 
 struct stream {
     struct event_taker taker;
-    struct lines lines;             // of a watch
-    struct list_splitter *splitter; // of a list; NULL: the body is none
+    // What cuts the present body; one of these.
+    enum { LINES, FRAMES, LIST_JSON, LIST_PROTOBUF } cut_by;
+    struct lines lines;
+    struct frames frames;
+    struct list_splitter *json;
+    struct protobuf_list *protobuf;
 };
 
 struct stream *stream_new(enum kube_kind kind, int (*take)(void *arg, const struct event *e), void *arg)
@@ -21,6 +29,7 @@ struct stream *stream_new(enum kube_kind kind, int (*take)(void *arg, const stru
         return NULL;
     }
     lines_init(&s->lines, STREAM_OBJECT_MAX);
+    frames_init(&s->frames, STREAM_OBJECT_MAX);
     return s;
 }
 
@@ -36,8 +45,11 @@ void stream_free(struct stream *s)
 void stream_end(struct stream *s)
 {
     lines_reset(&s->lines);
-    list_splitter_free(s->splitter);
-    s->splitter = NULL;
+    frames_reset(&s->frames);
+    list_splitter_free(s->json);
+    s->json = NULL;
+    protobuf_list_free(s->protobuf);
+    s->protobuf = NULL;
 }
 
 static int take_line(void *arg, const char *text, size_t len)
@@ -46,32 +58,71 @@ static int take_line(void *arg, const char *text, size_t len)
     return event_from_json(&s->taker, text, len);
 }
 
-static int take_item(void *arg, const char *json, size_t len)
+static int take_frame(void *arg, const char *data, size_t len)
 {
     const struct stream *s = arg;
-    return event_from_json_item(&s->taker, json, len);
+    return event_from_protobuf(&s->taker, data, len);
 }
 
-int stream_begin(struct stream *s, bool list)
+static int take_json_item(void *arg, const char *text, size_t len)
+{
+    const struct stream *s = arg;
+    return event_from_json_item(&s->taker, text, len);
+}
+
+static int take_protobuf_item(void *arg, const char *data, size_t len)
+{
+    const struct stream *s = arg;
+    return event_from_protobuf_item(&s->taker, data, len);
+}
+
+// Is this Content-Type the media type `type`, with or without parameters?
+static bool is_type(const char *content_type, const char *type)
+{
+    size_t len = strcspn(content_type, "; \t");
+    return len == strlen(type) && strncasecmp(content_type, type, len) == 0;
+}
+
+int stream_begin(struct stream *s, bool list, const char *content_type)
 {
     stream_end(s);
-    if (!list)
+    bool protobuf = is_type(content_type, STREAM_PROTOBUF);
+    if (!protobuf && !is_type(content_type, STREAM_JSON))
+        return CDNS_EINVAL;
+    if (!list) {
+        s->cut_by = protobuf ? FRAMES : LINES;
         return 0;
-    s->splitter = list_splitter_new(STREAM_OBJECT_MAX, take_item, s);
-    return s->splitter != NULL ? 0 : CDNS_ENOMEM;
+    }
+    s->cut_by = protobuf ? LIST_PROTOBUF : LIST_JSON;
+    if (protobuf)
+        s->protobuf = protobuf_list_new(resources[s->taker.kind].kind, STREAM_OBJECT_MAX, take_protobuf_item, s);
+    else
+        s->json = list_splitter_new(STREAM_OBJECT_MAX, take_json_item, s);
+    return s->protobuf != NULL || s->json != NULL ? 0 : CDNS_ENOMEM;
 }
 
 int stream_feed(struct stream *s, const char *data, size_t len)
 {
-    if (s->splitter != NULL)
-        return list_splitter_feed(s->splitter, data, len);
-    return lines_feed(&s->lines, data, len, take_line, s);
+    switch (s->cut_by) {
+    case LINES:
+        return lines_feed(&s->lines, data, len, take_line, s);
+    case FRAMES:
+        return frames_feed(&s->frames, data, len, take_frame, s);
+    case LIST_JSON:
+        return list_splitter_feed(s->json, data, len);
+    default:
+        return protobuf_list_feed(s->protobuf, data, len);
+    }
 }
 
 int stream_finish(struct stream *s, struct page *out)
 {
-    const char *envelope;
+    const char *said;
     size_t len;
-    int result = list_splitter_finish(s->splitter, &envelope, &len);
-    return result != 0 ? result : page_from_json(&s->taker, envelope, len, out);
+    int result = s->cut_by == LIST_JSON ? list_splitter_finish(s->json, &said, &len)
+                                        : protobuf_list_finish(s->protobuf, &said, &len);
+    if (result != 0)
+        return result;
+    return s->cut_by == LIST_JSON ? page_from_json(&s->taker, said, len, out)
+                                  : page_from_protobuf(&s->taker, said, len, out);
 }

@@ -9,7 +9,9 @@
 #include <stddef.h>
 
 #define STREAM_OBJECT_MAX (16u << 20) ///< bytes of one event, or of one object of a list
-#define STREAM_ARENA_MAX (64u << 20)  ///< bytes that one decoded object may take
+#define STREAM_JSON "application/json"
+#define STREAM_PROTOBUF "application/vnd.kubernetes.protobuf"
+#define STREAM_ARENA_MAX (64u << 20) ///< bytes that one decoded object may take
 
 struct stream;
 
@@ -17,10 +19,11 @@ struct stream;
 struct stream *stream_new(enum kube_kind kind, int (*take)(void *arg, const struct event *e), void *arg);
 /// NULL is allowed.
 void stream_free(struct stream *s);
-/// A body begins: `list`: it is a list, else the events of a watch. What was left of another is forgotten. CDNS_ENOMEM.
-int stream_begin(struct stream *s, bool list) CDNS_MUSTCHECK;
-/// The next `len` bytes. What `take` returned; CDNS_ESYNTAX: it is no JSON; CDNS_ELIMIT: something is larger than
-/// STREAM_OBJECT_MAX; CDNS_ENOMEM.
+/// A body begins: `list`: it is a list, else the events of a watch. Its format is what the answer's Content-Type says,
+/// JSON or protobuf; CDNS_EINVAL: neither. What was left of another body is forgotten. CDNS_ENOMEM.
+int stream_begin(struct stream *s, bool list, const char *content_type) CDNS_MUSTCHECK;
+/// The next `len` bytes, after a stream_begin() that succeeded. What `take` returned; CDNS_ESYNTAX: the format is
+/// broken; CDNS_ELIMIT: something is larger than STREAM_OBJECT_MAX; CDNS_ENOMEM.
 int stream_feed(struct stream *s, const char *data, size_t len) CDNS_MUSTCHECK;
 /// At the end of a list: what it said of itself, valid until the next call. CDNS_ESYNTAX: it is no list of the kind
 /// (and must not be taken for an empty one); CDNS_ETRUNC: it is not complete; CDNS_ENOMEM.

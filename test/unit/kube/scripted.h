@@ -15,7 +15,7 @@
 struct scripted_step {
     const char *expect; // what the request's head must hold; NULL: anything
     const char *refuse; // what it must not hold; NULL: nothing
-    const char *answer; // sent as it stands
+    const char *answer; // sent as it stands: text, or with a Content-Length
     bool hold;          // the connection stays open until the next request has come
 };
 
@@ -44,6 +44,14 @@ static void scripted_read_head(int fd, char *head, size_t size)
     head[len] = '\0';
 }
 
+static size_t scripted_size(const char *answer)
+{
+    const char *length = strstr(answer, "\r\nContent-Length: "), *body = strstr(answer, "\r\n\r\n");
+    if (length == NULL || length > body)
+        return strlen(answer);
+    return (size_t)(body + 4 - answer) + strtoul(length + strlen("\r\nContent-Length: "), NULL, 10);
+}
+
 static void *scripted_run(void *arg)
 {
     struct scripted *s = arg;
@@ -65,7 +73,7 @@ static void *scripted_run(void *arg)
             close(held);
         held = -1;
         if (step != NULL)
-            (void)!write(fd, step->answer, strlen(step->answer));
+            (void)!write(fd, step->answer, scripted_size(step->answer));
         if (step != NULL && step->hold)
             held = fd;
         else

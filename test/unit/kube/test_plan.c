@@ -34,6 +34,12 @@ static void steps(void **unused)
         // Broken data.
         {{.phase = PHASE_WATCH, .corrupt = true, LONG_LIVED}, STEP_SYNC, true, false},
         {{.phase = PHASE_LIST, .corrupt = true}, STEP_SYNC, true, false},
+        // A format that the server does not speak.
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 406}, .protobuf = true}, STEP_SYNC, false, true},
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 415}, .protobuf = true}, STEP_SYNC, false, true},
+        {{.phase = PHASE_LIST, .status = {.code = 406}, .protobuf = true}, STEP_SYNC, false, true},
+        {{.phase = PHASE_WATCH, .status = {.code = 406}, .protobuf = true}, STEP_WATCH, false, true},
+        {{.phase = PHASE_WATCHLIST, .status = {.code = 406}}, STEP_LIST, false, true},
         // Too old, too new.
         {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, LONG_LIVED}, STEP_SYNC, false, true},
         {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}}, STEP_SYNC, false, true},

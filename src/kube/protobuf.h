@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Protocol buffers as the Kubernetes API writes them: a walk over the fields of one message in memory (nanopb reads
+/// the wire format), and the envelope that every object comes in. No generated code: the few fields that are wanted are
+/// picked by number, all others passed over. Private to the decoders. Pure.
+#include <clusterdns/arena.h>
+#include <pb_decode.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// What struct protobuf_field.tag is for a field of this number that holds text, bytes or a message, or an integer.
+/// Fields of another type than expected have another tag, and so are passed over as unknown ones.
+#define PROTOBUF_BYTES(number) ((number) << 3 | PB_WT_STRING)
+#define PROTOBUF_INTEGER(number) ((number) << 3 | PB_WT_VARINT)
+
+/// A message that is walked over.
+struct protobuf {
+    pb_istream_t stream;
+    const uint8_t *end;
+    bool *broken; ///< shared by a message and those in it
+};
+
+struct protobuf_field {
+    uint32_t tag;        ///< number and wire type
+    const uint8_t *data; ///< of PROTOBUF_BYTES: borrowed from the message
+    size_t len;
+    uint64_t integer; ///< of PROTOBUF_INTEGER
+};
+
+/// Begins a walk; `*broken` becomes true as soon as something is no protobuf, and all walks that share it end.
+struct protobuf protobuf_init(const void *data, size_t len, bool *broken);
+/// The next field, and whether there was one.
+bool protobuf_next(struct protobuf *m, struct protobuf_field *field);
+/// Begins a walk over the message in a field.
+struct protobuf protobuf_inside(const struct protobuf *m, const struct protobuf_field *field);
+/// Does a field hold exactly this text?
+bool protobuf_equals(const struct protobuf_field *field, const char *text);
+/// A NUL-terminated copy of a field's text; NULL when memory is short.
+char *protobuf_copy(const struct protobuf_field *field, struct arena *a);
+/// The value of an int32 or int64 field.
+static inline int64_t protobuf_signed(const struct protobuf_field *field)
+{
+    return (int64_t)field->integer;
+}
+
+#define PROTOBUF_MAGIC "k8s" ///< with its NUL byte, an object begins with this
+
+/// What stands in the envelope (runtime.Unknown) of an object; fields that are absent have length 0.
+struct protobuf_object {
+    struct protobuf_field kind; ///< text: "Service"
+    struct protobuf_field raw;  ///< the object's own message
+};
+
+/// Does this begin like an object?
+bool protobuf_is_object(const void *data, size_t len);
+/// Reads an object's envelope. CDNS_ESYNTAX: it is none.
+int protobuf_open(const void *data, size_t len, struct protobuf_object *out) CDNS_MUSTCHECK;
+/// Reads runtime.TypeMeta.
+struct protobuf_field protobuf_kind(const void *data, size_t len, bool *broken);
