@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/credentials.h"
 #include "kube/kubeconfig.h"
+#include "kube/proxy.h"
 #include <clusterdns/log.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -169,18 +170,6 @@ static int secret_set(struct secret *s, const char *path, const char *text, stru
     return path != NULL ? secret_read(path, s, r) : 0;
 }
 
-static int check_all(struct credentials *c, struct report *r)
-{
-    int result = 0;
-    if (c->ca.text != NULL)
-        result = check_certificates(&c->ca, r);
-    if (result == 0 && c->cert.text != NULL)
-        result = check_pair(&c->cert, &c->key, r);
-    if (result == 0 && c->token.text != NULL)
-        result = check_token(&c->token, r);
-    return result;
-}
-
 // Is it an http or https URL without user, query and fragment?
 static bool is_server(const char *url)
 {
@@ -216,6 +205,27 @@ static int set_server(struct credentials *c, const char *text, bool tls, struct 
     for (size_t len = strlen(c->server); len > 0 && c->server[len - 1] == '/'; len--)
         c->server[len - 1] = '\0';
     return 0;
+}
+
+static int set_proxy(struct credentials *c, const char *text, const char *where, struct report *r)
+{
+    int result = proxy_url(text, &c->proxy_url);
+    if (result == CDNS_EINVAL)
+        return fail(r, "%s: '%s' is no URL of a proxy: http://, https:// or socks5://HOST:PORT", where, text);
+    return result == 0 ? 0 : fail(r, "out of memory");
+}
+
+// The proxy that the environment names, unless the kubeconfig has named one.
+static int add_proxy(struct credentials *c, struct report *r)
+{
+    char *text = NULL;
+    if (c->proxy_url != NULL)
+        return 0;
+    if (proxy_of_environment(c->server, &text) != 0)
+        return fail(r, "out of memory");
+    int result = text != NULL ? set_proxy(c, text, "HTTP_PROXY or HTTPS_PROXY", r) : 0;
+    free(text);
+    return result;
 }
 
 static int from_cluster(struct credentials *c, struct report *r)
@@ -270,7 +280,8 @@ static int adopt_kubeconfig(struct credentials *c, struct kubeconfig *k, struct 
     else if (result == 0)
         result = secret_set(&c->token, NULL, k->token, r);
     c->tls_server_name = take(&k->tls_server_name);
-    c->proxy_url = take(&k->proxy_url);
+    if (result == 0 && k->proxy_url != NULL)
+        result = set_proxy(c, k->proxy_url, "proxy-url", r);
     c->username = take(&k->username);
     c->password = take(&k->password);
     c->insecure = k->insecure;
@@ -293,6 +304,19 @@ static int from_kubeconfig(struct credentials *c, const char *path, const char *
     return result;
 }
 
+// What all ways of filling have in common.
+static int complete(struct credentials *c, struct report *r)
+{
+    int result = add_proxy(c, r);
+    if (result == 0 && c->ca.text != NULL)
+        result = check_certificates(&c->ca, r);
+    if (result == 0 && c->cert.text != NULL)
+        result = check_pair(&c->cert, &c->key, r);
+    if (result == 0 && c->token.text != NULL)
+        result = check_token(&c->token, r);
+    return result;
+}
+
 int credentials_load(const struct source_options *options, struct credentials **out, char *error, size_t error_size)
 {
     struct report r = {error, error_size};
@@ -307,7 +331,7 @@ int credentials_load(const struct source_options *options, struct credentials **
     else
         result = from_cluster(c, &r);
     if (result == 0)
-        result = check_all(c, &r);
+        result = complete(c, &r);
     if (result == 0)
         *out = c;
     else
@@ -395,7 +419,7 @@ static void refresh_kubeconfig(struct credentials *c)
     struct credentials fresh = {0};
     int result = from_kubeconfig(&fresh, c->kubeconfig, c->context, &r);
     if (result == 0)
-        result = check_all(&fresh, &r);
+        result = complete(&fresh, &r);
     if (result == 0 && strcmp(fresh.server, c->server) != 0)
         result = fail(&r, "%s names another server now; reload the configuration to go there", c->kubeconfig);
     if (result != 0) {

@@ -26,7 +26,8 @@ struct secret {
 /// What a client needs; read-only for it. NULL, or a secret without text: not given.
 struct credentials {
     char *server; ///< URL without a slash at its end: "https://10.0.0.1:443", "https://rancher/k8s/clusters/c-1"
-    char *tls_server_name, *proxy_url;
+    char *tls_server_name;
+    char *proxy_url; ///< from the kubeconfig or the environment, as proxy_url() makes it
     char *username, *password;
     struct secret ca, cert, key; ///< PEM; `key` belongs to `cert`
     struct secret token;         ///< bearer token; wins over username and password

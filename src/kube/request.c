@@ -74,23 +74,18 @@ static bool set_identity(struct request *r, const struct credentials *c)
 
 // ---- where to ----
 
-// Is the host one that no proxy is asked for, as Go's clients do: this machine?
-static bool is_local(const char *host)
+// An https proxy's certificate is verified like the API server's, as by client-go.
+static void set_proxy(CURL *easy, const struct credentials *c)
 {
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
-}
-
-// As with Go's clients, names are a SOCKS proxy's to look up: libcurl has a scheme of its own for that.
-static bool set_proxy(CURL *easy, const char *url)
-{
-    static const char socks[] = "socks5://";
-    char *changed = NULL;
-    if (strncasecmp(url, socks, sizeof socks - 1) == 0 &&
-        asprintf(&changed, "socks5h://%s", url + sizeof socks - 1) < 0)
-        return false;
-    bool good = curl_easy_setopt(easy, CURLOPT_PROXY, changed != NULL ? changed : url) == CURLE_OK;
-    free(changed);
-    return good;
+    curl_easy_setopt(easy, CURLOPT_PROXY, c->proxy_url != NULL ? c->proxy_url : ""); // "": not libcurl's own choice
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+    if (c->insecure) {
+        curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
+    } else if (c->ca.text != NULL) {
+        blob(easy, CURLOPT_PROXY_CAINFO_BLOB, &c->ca);
+    }
 }
 
 // With tls-server-name the URL has that name, so that SNI and verification go by it, and the connection is led to the
@@ -130,10 +125,6 @@ static bool set_url(struct request *r, const struct credentials *c, const char *
     char *host = NULL;
     bool good = url != NULL && curl_url_set(url, CURLUPART_URL, c->server, 0) == CURLUE_OK &&
                 curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK;
-    if (good && c->proxy_url != NULL)
-        good = set_proxy(r->easy, c->proxy_url);
-    else if (good && is_local(host))
-        curl_easy_setopt(r->easy, CURLOPT_PROXY, "");
     if (good && c->tls_server_name != NULL)
         good = rename_host(r, url, c->tls_server_name, host);
     good = good && set_path(r, url, path);
@@ -178,6 +169,7 @@ int request_init(struct request *r, const struct credentials *c, const char *pat
         return CDNS_ENOMEM;
     set_transport(r->easy, fresh);
     set_tls(r->easy, c);
+    set_proxy(r->easy, c);
     bool good = set_url(r, c, path) && set_identity(r, c) && add(&r->headers, "Accept: %s", accept);
     curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
     return good ? 0 : CDNS_ENOMEM;

@@ -86,6 +86,34 @@ class HttpProxy(_Gateway):
         return True
 
 
+class HttpsProxy(HttpProxy):
+    """The same over TLS."""
+
+    def __init__(self, target, certificate, key):
+        super().__init__(target)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+
+    @property
+    def url(self):
+        return f"https://127.0.0.1:{self.port}"
+
+    def _serve(self, near):
+        """TLS on the outside: the tunnel's ends are a socket pair."""
+        inside, outside = socket.socketpair()
+        with contextlib.suppress(OSError), self.context.wrap_socket(near, server_side=True) as tls:
+            for source, drain in ((tls, outside), (outside, tls)):
+                threading.Thread(target=_pump, args=(source, drain), daemon=True).start()
+            super()._serve(inside)
+
+
+def _pump(source, drain):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            drain.sendall(data)
+        drain.shutdown(socket.SHUT_WR)
+
+
 class SocksProxy(_Gateway):
     """SOCKS 5 without authentication (RFC 1928)."""
 

@@ -4,12 +4,13 @@
 import base64
 import contextlib
 import shutil
+import subprocess
 
 import pytest
 import servers
 import yaml
 from controlplane import TOKENS, ControlPlane
-from gateways import Http2Front, HttpProxy, SixProxy, SocksProxy
+from gateways import Http2Front, HttpProxy, HttpsProxy, SixProxy, SocksProxy
 from processes import wait_for
 
 ZONE = "svc.cluster.local"
@@ -64,11 +65,29 @@ def kubeconfig(plane, tmp_path, user="dns", **changes):
 
 @pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
 def test_proxy_url(quiet, tmp_path, kind):
+    """The kubeconfig's own proxy is used whatever the environment says."""
     with kind(quiet.api_port) as proxy:
         path = kubeconfig(quiet, tmp_path, **{"proxy-url": proxy.url})
-        with servers.clusterdns(servers.corefile(), KUBECONFIG=path) as server:
+        env = {"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "*"}
+        with servers.clusterdns(servers.corefile(), KUBECONFIG=path, env=env) as server:
             assert_live(quiet, server, f"proxy-{kind.__name__.lower()}")
         assert set(proxy.asked) == {("127.0.0.1", quiet.api_port)}
+
+
+def test_proxy_over_tls(quiet, tmp_path):
+    """The proxy's certificate is verified by the kubeconfig's CA, as client-go does."""
+    with HttpsProxy(quiet.api_port, quiet.path("apiserver.crt"), quiet.path("apiserver.key")) as proxy:
+        path = kubeconfig(quiet, tmp_path, **{"proxy-url": proxy.url})
+        with servers.clusterdns(servers.corefile(), KUBECONFIG=path) as server:
+            assert_live(quiet, server, "proxy-https")
+        assert proxy.asked
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=stranger"]
+    files = ["-keyout", tmp_path / "key", "-out", tmp_path / "crt", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", "req", "-x509", *new, *files], check=True, capture_output=True)
+    with HttpsProxy(quiet.api_port, tmp_path / "crt", tmp_path / "key") as proxy:
+        with unready(kubeconfig(quiet, tmp_path, **{"proxy-url": proxy.url})) as server:
+            wait_log(server, "cannot be reached", "self-signed certificate")
+        assert not proxy.asked
 
 
 @pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])

@@ -213,7 +213,7 @@ static void kubeconfig(void **unused)
     assert_string_equal(c->server, "https://one:6443/prefix");
     assert_string_equal(c->token.text, "t1");
     assert_string_equal(c->tls_server_name, "name.test");
-    assert_string_equal(c->proxy_url, "http://p:1");
+    assert_string_equal(c->proxy_url, "http://p:1/");
     write_kubeconfig("https://one:6443/prefix", "username: u, password: p");
     credentials_refresh(c);
     assert_null(c->token.text);
@@ -232,6 +232,9 @@ static void kubeconfig(void **unused)
     write_file("t", "from-file-2\n");
     credentials_refresh(c);
     assert_string_equal(c->token.text, "from-file-2");
+    write_file("config", "clusters: [{name: c, cluster: {server: 'https://a', proxy-url: 'ftp://p'}}]\n"
+                         "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n");
+    expect_error(o, "proxy-url: 'ftp://p' is no URL of a proxy: http://, https:// or socks5://HOST:PORT");
     write_kubeconfig("tcp://x", "");
     expect_error(o, "is no URL of an API server");
     free(config);
