@@ -20,16 +20,23 @@ static enum step same(const struct ending *e)
 }
 
 // Watches end for all sorts of good reasons; only one that ends early again and again is a burden to the server.
-static uint64_t watch_wait(const struct ending *e, uint64_t wait)
+static struct plan answered_watch(const struct ending *e, uint32_t random)
 {
-    return e->lived_ms >= PLAN_LIVED_MS || e->failures < PLAN_FREE ? 0 : wait;
+    struct plan p = {.step = STEP_WATCH, .good = e->lived_ms >= PLAN_LIVED_MS, .quiet = true};
+    // A network that cuts what the server sends must not lengthen the waits for the server itself.
+    p.normal = e->failures > PLAN_FREE;
+    if (!p.good && e->failures >= PLAN_FREE)
+        p.wait_ms = backoff(e->failures, PLAN_CHEAP_LAST_MS, random);
+    return p;
 }
 
 // What was asked for is too old, or newer than the server's state.
 static struct plan version_unusable(const struct ending *e, uint64_t wait)
 {
-    if (e->phase == PHASE_WATCH) // a state not older than the last one can still be had
-        return (struct plan){.step = STEP_SYNC, .wait_ms = watch_wait(e, wait), .quiet = true};
+    if (e->phase == PHASE_WATCH) { // a state not older than the last one can still be had
+        bool at_once = e->lived_ms >= PLAN_LIVED_LONG_MS || e->failures < PLAN_FREE;
+        return (struct plan){.step = STEP_SYNC, .wait_ms = at_once ? 0 : wait, .quiet = true};
+    }
     if (e->next_page)
         return (struct plan){.step = STEP_LIST_ANEW, .quiet = true, .normal = true};
     if (e->has_version)
@@ -71,9 +78,14 @@ static struct plan of_optional(const struct ending *e, struct plan p, uint32_t r
     return p;
 }
 
+unsigned plan_failures(unsigned failures, enum reach before, enum reach now)
+{
+    return now > before ? 0 : failures;
+}
+
 struct plan plan_next(const struct ending *e, uint32_t random)
 {
-    uint64_t wait = backoff(e->failures, e->unheard ? PLAN_UNHEARD_LAST_MS : PLAN_BACKOFF_LAST_MS, random);
+    uint64_t wait = backoff(e->failures, e->unheard ? PLAN_CHEAP_LAST_MS : PLAN_BACKOFF_LAST_MS, random);
     if (e->corrupt) // what was lost is not known
         return (struct plan){.step = STEP_SYNC, .wait_ms = wait};
     if (e->status.code != 0 && e->optional)
@@ -81,8 +93,7 @@ struct plan plan_next(const struct ending *e, uint32_t random)
     if (e->status.code != 0)
         return after_status(e, wait);
     if (e->phase == PHASE_WATCH && e->answered)
-        return (struct plan){
-            .step = STEP_WATCH, .wait_ms = watch_wait(e, wait), .good = e->lived_ms >= PLAN_LIVED_MS, .quiet = true};
+        return answered_watch(e, random);
     // Without the bookmark at its end a WatchList was not understood: an old server takes it for a plain watch.
     if (e->phase == PHASE_WATCHLIST && e->answered && (e->silent || !e->failed))
         return (struct plan){.step = STEP_LIST, .wait_ms = wait, .quiet = !e->silent};

@@ -14,6 +14,13 @@ enum phase {
     PHASE_WATCH,     ///< changes (also behind a WatchList's initial events)
 };
 
+/// How far a request came.
+enum reach {
+    REACH_NOBODY,  ///< no server answered
+    REACH_REFUSAL, ///< one did, with another status than 200
+    REACH_ANSWER,  ///< … with a 200, whatever became of it then
+};
+
 /// How it ended.
 struct ending {
     enum phase phase;
@@ -52,13 +59,17 @@ struct plan {
 
 #define PLAN_BACKOFF_FIRST_MS 800  ///< the first wait is up to twice this
 #define PLAN_BACKOFF_LAST_MS 30000 ///< no wait is longer …
-#define PLAN_UNHEARD_LAST_MS 3000  ///< … nor this, when nobody answers: such attempts burden no API server
-#define PLAN_LIVED_MS 5000         ///< a watch that lived so long was a good one
-#define PLAN_FREE 2 ///< so many failures in a row do not lengthen the wait; a watch that was answered has none
-#define PLAN_RETRY_AFTER_LAST 30  ///< seconds that a Retry-After is followed at most
+#define PLAN_CHEAP_LAST_MS 3000  ///< … nor this, when nobody answered, or answers are cut: that burdens no API server
+#define PLAN_LIVED_MS 1000       ///< a watch that lived so long was a good one, if it was not refused after all …
+#define PLAN_LIVED_LONG_MS 5000  ///< … in which case it has to have lived so long, for what follows costs more
+#define PLAN_FREE 2              ///< so many failures in a row do not lengthen the wait; an answered watch has none
+#define PLAN_RETRY_AFTER_LAST 30 ///< seconds that a Retry-After is followed at most
 #define PLAN_RETRY_AFTER_TIMES 10 ///< how often in a row
 #define PLAN_WATCH_FAILURES 5     ///< so many refused watches in a row, and the state is fetched anew
 #define PLAN_OPTIONAL_FAILURES 5  ///< so many failures in a row, and an optional kind counts as refused
 
+/// The failures that count when a request has come as far as `now` and the one before it as far as `before`: how long
+/// the server was away, or refused, says nothing about how it is now, and waiting as long again would keep old answers.
+unsigned plan_failures(unsigned failures, enum reach before, enum reach now);
 /// `random` is a uniform 32-bit number, for the jitter.
 struct plan plan_next(const struct ending *e, uint32_t random);

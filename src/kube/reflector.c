@@ -44,7 +44,7 @@ struct reflector {
     bool anew, unpaged;             // of the list under way: newest state; in one page
     enum relist reason;             // of the next list
     unsigned failures;              // in a row
-    bool unheard;                   // nobody answered the latest request
+    enum reach reach;               // of the latest request that did not end well
     bool troubled;                  // a trouble was reported and is not over
     bool told;                      // and the log has a line about it
     int refusal_told;               // status of a refusal that the log has and that is not over; 0: none
@@ -307,11 +307,10 @@ static enum relist relist_reason(const struct ending *e, enum step next)
 // Goes on after a request that is over.
 static void go_on(struct reflector *r, const struct client_result *result, bool silent)
 {
-    // How long the server was away says nothing about how it is now: waiting as long again would keep old answers.
     bool unheard = result->status == 0 && !silent;
-    if (r->unheard && !unheard)
-        r->failures = 0;
-    r->unheard = unheard;
+    enum reach reach = unheard ? REACH_NOBODY : result->status == 200 ? REACH_ANSWER : REACH_REFUSAL;
+    r->failures = plan_failures(r->failures, r->reach, reach);
+    r->reach = reach;
     struct ending e = {
         .phase = r->phase,
         .status = r->refusal,

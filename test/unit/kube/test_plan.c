@@ -135,6 +135,42 @@ static void waits(void **unused)
     assert_int_equal(wait_of(long_busy, 0, 0), 30000);
 }
 
+// A network that cuts every watch soon: each is tried again within seconds, and the wait for a list that becomes due,
+// or for a server that refuses, is not the longer for it.
+static void cut_watches(void **unused)
+{
+    (void)unused;
+    const struct ending cut = {.phase = PHASE_WATCH, .failed = true, .answered = true, .lived_ms = PLAN_LIVED_MS - 1};
+    struct ending e = cut, expired = {.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, .answered = true};
+    for (int i = 0; i < 100; i++) {
+        struct plan p = plan_next(&e, UINT32_MAX);
+        assert_int_equal(p.step, STEP_WATCH);
+        assert_true(p.quiet && !p.good);
+        assert_true(i < PLAN_FREE ? p.wait_ms == 0 : p.wait_ms > 0 && p.wait_ms < PLAN_CHEAP_LAST_MS);
+        e.failures += !p.normal;
+    }
+    expired.failures = e.failures;
+    assert_int_equal(plan_next(&expired, UINT32_MAX).wait_ms, 3199);
+    e.lived_ms = PLAN_LIVED_MS;
+    assert_true(plan_next(&e, 0).good);
+    assert_int_equal(plan_next(&e, 0).wait_ms, 0);
+    e = cut;
+    e.failures = 9; // of a server that refused
+    assert_true(plan_next(&e, UINT32_MAX).wait_ms < PLAN_CHEAP_LAST_MS);
+}
+
+static void failures_of_another_kind(void **unused)
+{
+    (void)unused;
+    assert_int_equal(plan_failures(9, REACH_NOBODY, REACH_NOBODY), 9);
+    assert_int_equal(plan_failures(9, REACH_NOBODY, REACH_REFUSAL), 0);
+    assert_int_equal(plan_failures(9, REACH_REFUSAL, REACH_REFUSAL), 9);
+    assert_int_equal(plan_failures(9, REACH_REFUSAL, REACH_ANSWER),
+                     0); // a token is good again, and history has gone on
+    assert_int_equal(plan_failures(9, REACH_ANSWER, REACH_ANSWER), 9);
+    assert_int_equal(plan_failures(9, REACH_ANSWER, REACH_NOBODY), 9);
+}
+
 static void good_endings(void **unused)
 {
     (void)unused;
@@ -150,10 +186,8 @@ static void good_endings(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps),
-        cmocka_unit_test(optional_kinds),
-        cmocka_unit_test(waits),
-        cmocka_unit_test(good_endings),
+        cmocka_unit_test(steps),       cmocka_unit_test(optional_kinds),           cmocka_unit_test(waits),
+        cmocka_unit_test(cut_watches), cmocka_unit_test(failures_of_another_kind), cmocka_unit_test(good_endings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
