@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat"))
 
+import faulty  # noqa: E402
 import servers  # noqa: E402
 from controlplane import ControlPlane  # noqa: E402
 
@@ -24,3 +25,11 @@ def server(plane):
     """Our server on that control plane, with `pods verified`."""
     with servers.clusterdns(servers.corefile("pods verified"), KUBECONFIG=plane.kubeconfig("dns")) as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The counts of test_faults.py, which are to be seen when all is well, too."""
+    if faulty.LINES:
+        terminalreporter.section("answers under faults")
+    for line in faulty.LINES:
+        terminalreporter.write_line(line)

@@ -31,6 +31,7 @@ START_SECONDS = 60  # for one program of the control plane to be ready; about 4 
 REQUEST_SECONDS = 30
 PUTS_AT_ONCE = 2  # transactions of put_raw: etcd works while the next one is written down
 SERVICE_RANGE = "10.96.0.0/12,fd00:10:96::/112"
+NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 ADVERTISED = "198.51.100.10"  # what the API server writes as the endpoint of default/kubernetes; nobody connects to it
 
 # Who may ask the API server: token -> (user, groups). `dns` gets the stock role of CoreDNS, `partial` the same without
@@ -115,7 +116,7 @@ class ControlPlane:
             *(["kube-controller-manager"] if controllers else []),
             *(["kwok"] if nodes else []),
         )
-        self.controllers, self.nodes, self.fill, self.start_seconds = controllers, nodes, fill, start_seconds
+        self.nodes, self.fill, self.start_seconds = nodes, fill, start_seconds
         self.folder = tempfile.mkdtemp(prefix="clusterdns-plane-")
         self.etcd_port, self.api_port = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.api_port}"
@@ -124,6 +125,7 @@ class ControlPlane:
         self._make_keys()
         self.etcd = self._process("etcd", self._etcd_flags())
         self.api = self._process("kube-apiserver", [*self._api_flags(), *api_flags])
+        self.manager = self._process("kube-controller-manager", self._controller_flags()) if controllers else None
         self._ssl = ssl.create_default_context(cafile=self.path("ca.crt"))
 
     def __enter__(self):
@@ -154,8 +156,8 @@ class ControlPlane:
             self.apply_object(_role(role, slices))
             self.apply_object(role_binding(role, user))
         self.wait_for_object("/api/v1/namespaces/default")
-        if self.controllers:
-            self._process("kube-controller-manager", self._controller_flags()).start()
+        if self.manager:
+            self.manager.start()
         if self.nodes:
             self._start_nodes()
         return self
@@ -187,9 +189,13 @@ class ControlPlane:
         """As a crash: connections are cut, nothing is cleaned up. `start_api` brings it back with the same data."""
         self.api.kill()
 
-    def restart_api(self):
+    def restart_api(self, *flags):
+        """`flags` hold for this run of it alone."""
         self.kill_api()
+        usual = self.api.argv
+        self.api.argv = [*usual, *flags]
         self.start_api()
+        self.api.argv = usual
 
     def _process(self, program, flags):
         process = Process(program, [self.programs[program], *flags], self.path(f"{program}.log"))
@@ -226,20 +232,45 @@ class ControlPlane:
             ["openssl", *arguments], cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
 
+    def make_authority(self, name):
+        """A CA in NAME.crt and NAME.key."""
+        self._openssl(
+            "req", "-x509", *NEW_KEY, "-days", "30", "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN=test-{name}"
+        )
+
+    def _make_certificate(self, name, subject, extension, authority="ca", days=30):
+        with open(self.path(f"{name}.ext"), "w", encoding="utf-8") as file:
+            file.write(extension + "\n")
+        self._openssl("req", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
+        signing = ["-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-CAcreateserial", "-extfile", f"{name}.ext"]
+        self._openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signing, "-days", str(days))
+
+    def make_server_certificate(self, name, authority="ca", days=30):
+        """A certificate for the API server in NAME.crt and NAME.key; with no days it has expired a second later."""
+        names = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,DNS:kubernetes.default.svc,IP:10.96.0.1"
+        self._make_certificate(name, "/CN=kube-apiserver", names, authority, days)
+
+    def serve_certificate(self, name):
+        """The API server takes NAME's certificate as its own; it looks at the files by itself."""
+        for end in ("crt", "key"):
+            shutil.copy(self.path(f"{name}.{end}"), self.path(f"serving.{end}.new"))
+            os.replace(self.path(f"serving.{end}.new"), self.path(f"serving.{end}"))
+
+    def certificate(self, name):
+        """The certificate in NAME.crt, as text."""
+        with open(self.path(f"{name}.crt"), encoding="utf-8") as file:
+            return file.read()
+
+    def served_certificate(self):
+        """The one that the API server shows to a new connection, as text."""
+        return ssl.get_server_certificate(("127.0.0.1", self.api_port), timeout=5)
+
     def _make_keys(self):
         """A CA, the API server's certificate, a client certificate in group system:masters, service account keys."""
-        new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
-        self._openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test-ca")
-        names = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,DNS:kubernetes.default.svc,IP:10.96.0.1"
-        for name, subject, extension in (
-            ("apiserver", "/CN=kube-apiserver", names),
-            ("client", "/O=system:masters/CN=admin", "extendedKeyUsage=clientAuth"),
-        ):
-            with open(self.path(f"{name}.ext"), "w", encoding="utf-8") as file:
-                file.write(extension + "\n")
-            self._openssl("req", *new[:-2], "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
-            signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", f"{name}.ext"]
-            self._openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signing)
+        self.make_authority("ca")
+        self.make_server_certificate("apiserver")
+        self.serve_certificate("apiserver")
+        self._make_certificate("client", "/O=system:masters/CN=admin", "extendedKeyUsage=clientAuth")
         self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "sa.key")
         self._openssl("ec", "-in", "sa.key", "-pubout", "-out", "sa.pub")
         with open(self.path("tokens.csv"), "w", encoding="utf-8") as file:
@@ -259,7 +290,7 @@ class ControlPlane:
         return [
             "--etcd-servers", self.etcd_url, "--bind-address", "127.0.0.1", "--secure-port", str(self.api_port),
             "--advertise-address", ADVERTISED,
-            "--tls-cert-file", self.path("apiserver.crt"), "--tls-private-key-file", self.path("apiserver.key"),
+            "--tls-cert-file", self.path("serving.crt"), "--tls-private-key-file", self.path("serving.key"),
             "--client-ca-file", self.path("ca.crt"), "--token-auth-file", self.path("tokens.csv"),
             "--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount",
             "--service-cluster-ip-range", SERVICE_RANGE,
@@ -291,19 +322,30 @@ class ControlPlane:
             "spec": {"podCIDR": cidrs[0], "podCIDRs": cidrs},
         }
 
-    def kubeconfig(self, user="admin", server=None, **changes):
-        """Writes a kubeconfig for one of TOKENS (or "certificate"), returns its path; `changes` go into the user."""
+    def kubeconfig(self, user="admin", server=None, authority=None, token_file=None, **changes):
+        """Writes a kubeconfig for one of TOKENS (or "certificate"), returns its path; `changes` go into the user.
+
+        With paths in `authority` and `token_file` it names these files; the token is written to its file.
+        """
         if user == "certificate":
             secret = {"client-certificate": self.path("client.crt"), "client-key": self.path("client.key")}
+        elif token_file:
+            secret = {"tokenFile": str(token_file)}
+            with open(token_file, "w", encoding="utf-8") as file:
+                file.write(TOKENS[user][0])
         else:
             secret = {"token": TOKENS[user][0]}
-        with open(self.path("ca.crt"), "rb") as file:
-            authority = base64.b64encode(file.read()).decode()
         url = server or self.url
+        cluster = {"server": url}
+        if authority:
+            cluster["certificate-authority"] = str(authority)
+        else:
+            with open(self.path("ca.crt"), "rb") as file:
+                cluster["certificate-authority-data"] = base64.b64encode(file.read()).decode()
         config = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority-data": authority}}],
+            "clusters": [{"name": "test", "cluster": cluster}],
             "users": [{"name": user, "user": {**secret, **changes}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
             "current-context": "test",
@@ -385,6 +427,15 @@ class ControlPlane:
         )
 
     # ---- etcd ----
+
+    def back_up(self):
+        """Copies etcd's data, which must not run."""
+        shutil.copytree(self.path("etcd"), self.path("etcd.backup"))
+
+    def restore(self):
+        """Puts the copy in the place of etcd's data: versions and history are those of then. It must not run."""
+        shutil.rmtree(self.path("etcd"))
+        os.rename(self.path("etcd.backup"), self.path("etcd"))
 
     def etcd_call(self, path, body, timeout=REQUEST_SECONDS):
         """A call of etcd's JSON gateway, e.g. ("/v3/kv/range", {"key": base64 text})."""

@@ -114,6 +114,13 @@ class Process:
         self.child = None
         return status
 
+    def pause(self):
+        """SIGSTOP: it holds its sockets and says nothing, until `resume`."""
+        self.child.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.child.send_signal(signal.SIGCONT)
+
     def kill(self):
         """SIGKILL, and waits until the process is gone."""
         if self.child is not None:

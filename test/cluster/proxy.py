@@ -6,19 +6,28 @@ import json
 import select
 import socket
 import threading
+import time
 import urllib.request
 
 from controlplane import binaries
 from processes import Process, Timeout, free_port, wait_for
 
+PIECE = 65536
+
 
 class Proxy:
-    """Forwards 127.0.0.1:`port` to 127.0.0.1:`target` while it is up; bytes pass unread (TLS stays end to end)."""
+    """Forwards 127.0.0.1:`port` to 127.0.0.1:`target` while it is up; bytes pass unread (TLS stays end to end).
+
+    `rate`: bytes a second that may come from the target on each connection; None: as many as there are.
+    """
 
     def __init__(self, target):
         self.target, self.port = target, free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.listener, self.sockets, self.lock = None, set(), threading.Lock()
+        self.rate, self.left, self.cuts = None, None, 0
+        self.flowing = threading.Event()
+        self.flowing.set()
 
     def __enter__(self):
         self.up()
@@ -26,6 +35,7 @@ class Proxy:
 
     def __exit__(self, *unused):
         self.cut()
+        self.flow()
 
     def up(self):
         self.listener = socket.create_server(("127.0.0.1", self.port))
@@ -38,10 +48,26 @@ class Proxy:
                 self.listener.shutdown(socket.SHUT_RDWR)
             self.listener.close()
             self.listener = None
+        self.interrupt()
+
+    def interrupt(self):
+        """Closes every connection; new ones are welcome."""
         with self.lock:
             for one in self.sockets:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
+
+    def stall(self):
+        """Connections stay, and new ones are taken, but nothing passes until `flow`."""
+        self.flowing.clear()
+
+    def flow(self):
+        self.flowing.set()
+
+    def cut_after(self, size):
+        """`size` more bytes come from the target, on all connections together; the one that had more then is cut."""
+        with self.lock:
+            self.left = size
 
     def connections(self):
         with self.lock:
@@ -62,15 +88,36 @@ class Proxy:
         with self.lock:
             self.sockets |= {near, far}
         with near, far, contextlib.suppress(OSError):
-            other = {near: far, far: near}
             while True:
                 for ready in select.select([near, far], [], [])[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        raise ConnectionError
-                    other[ready].sendall(data)
+                    self._pass(ready, far if ready is near else near, ready is far)
         with self.lock:
             self.sockets -= {near, far}
+
+    def _pass(self, source, drain, answer):
+        """Moves one piece; `answer`: it comes from the target."""
+        rate = self.rate if answer else None
+        data = source.recv(PIECE if rate is None else max(1, min(PIECE, rate // 50)))
+        if not data:
+            raise ConnectionError
+        self.flowing.wait()
+        allowed = self._allowed(len(data)) if answer else len(data)
+        drain.sendall(data[:allowed])
+        if allowed < len(data):
+            raise ConnectionError
+        if rate is not None:
+            time.sleep(len(data) / rate)
+
+    def _allowed(self, size):
+        """How many bytes of a piece may pass; less than all: the connection ends there."""
+        with self.lock:
+            if self.left is None:
+                return size
+            allowed = min(self.left, size)
+            self.left -= allowed
+            if allowed < size:
+                self.left, self.cuts = None, self.cuts + 1
+            return allowed
 
 
 class ExpiringProxy:
