@@ -16,7 +16,7 @@ static uint64_t backoff(unsigned failures, uint64_t last, uint32_t random)
 // The step that tries the same again.
 static enum step same(const struct ending *e)
 {
-    return e->phase == PHASE_WATCH ? STEP_WATCH : STEP_SYNC;
+    return e->phase == PHASE_WATCH || e->phase == PHASE_CHECK ? STEP_WATCH : STEP_SYNC;
 }
 
 // Watches end for all sorts of good reasons; only one that ends early again and again is a burden to the server.

@@ -12,6 +12,7 @@ enum phase {
     PHASE_WATCHLIST, ///< initial events are under way: they name all objects
     PHASE_LIST,      ///< a page of a list
     PHASE_WATCH,     ///< changes (also behind a WatchList's initial events)
+    PHASE_CHECK,     ///< before them: has the server's state come as far as the last resource version?
 };
 
 /// How far a request came.
@@ -40,7 +41,7 @@ struct ending {
 
 /// What comes next.
 enum step {
-    STEP_WATCH,     ///< changes since the last resource version
+    STEP_WATCH,     ///< changes since the last resource version, behind a check if the server was away
     STEP_SYNC,      ///< all objects, not older than the last resource version
     STEP_SYNC_ANEW, ///< all objects, of the newest state: the last resource version is of no use
     STEP_LIST,      ///< all objects by list: WatchList is not to be had

@@ -43,6 +43,7 @@ struct reflector {
     unsigned pages;                 // of the list under way that have come
     bool anew, unpaged;             // of the list under way: newest state; in one page
     enum relist reason;             // of the next list
+    bool unsure;                    // the server was away: it may come back with an older state, from a backup
     unsigned failures;              // in a row
     enum reach reach;               // of the latest request that did not end well
     bool troubled;                  // a trouble was reported and is not over
@@ -82,7 +83,7 @@ static void synced(struct reflector *r)
 {
     feed_relist_end(r->feed, r->kind);
     recovered(r);
-    r->anew = r->unpaged = false;
+    r->anew = r->unpaged = r->unsure = false;
 }
 
 static void take_bookmark(struct reflector *r, const struct event *e)
@@ -202,7 +203,7 @@ static int on_data(void *arg, const char *data, size_t len)
 {
     struct reflector *r = arg;
     heard(r);
-    return stream_feed(r->stream, data, len);
+    return r->phase == PHASE_CHECK ? 0 : stream_feed(r->stream, data, len);
 }
 
 static void stop_request(struct reflector *r)
@@ -337,6 +338,8 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
         return;
     }
     r->failures = plan.good ? 0 : r->failures + !plan.normal;
+    // A watch for changes of the future is no error for the server: it says nothing until its state is there again.
+    r->unsure = r->unsure || (e.phase == PHASE_WATCH && (unheard || result->status >= 500));
     if (!plan.quiet)
         report(r, &e, result, plan.refused);
     if (plan.refused)
@@ -349,8 +352,11 @@ static void on_done(void *arg, const struct client_result *result)
     struct reflector *r = arg;
     struct client_result judged = *result;
     measure(r);
-    bool complete = r->phase == PHASE_LIST && result->status == 200 && result->error == 0;
-    if (complete)
+    bool check = r->phase == PHASE_CHECK;
+    bool complete = (check || r->phase == PHASE_LIST) && result->status == 200 && result->error == 0;
+    if (complete && check)
+        r->unsure = false;
+    else if (complete)
         judged.error = finish_page(r);
     stop_request(r);
     if (complete && judged.error == 0) {
@@ -399,6 +405,10 @@ static void start_list(struct reflector *r)
 static char *prepare(struct reflector *r)
 {
     r->agreed_seconds = r->timing.watch_seconds + random_below(r->timing.watch_seconds + 1);
+    if (r->step == STEP_WATCH && r->unsure) {
+        r->phase = PHASE_CHECK;
+        return resource_check_path(r->resource, r->version);
+    }
     if (r->step == STEP_WATCH) {
         r->phase = PHASE_WATCH;
         return resource_watch_path(r->resource, r->labels, r->version, r->agreed_seconds);

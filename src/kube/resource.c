@@ -100,6 +100,15 @@ char *resource_watch_path(const struct resource *r, const char *labels, const ch
     return watch_path(r, labels, rv, "", seconds);
 }
 
+char *resource_check_path(const struct resource *r, const char *rv)
+{
+    char *out = NULL, *version = parameter("resourceVersion", rv);
+    if (version != NULL && asprintf(&out, "%s?limit=1&%sresourceVersionMatch=NotOlderThan", r->path, version) < 0)
+        out = NULL;
+    free(version);
+    return out;
+}
+
 char *resource_list_path(const struct resource *r, const char *labels, const char *rv, const char *token,
                          unsigned limit)
 {

@@ -31,6 +31,8 @@ extern const struct resource resources[KUBE_KINDS];
 char *resource_watchlist_path(const struct resource *r, const char *labels, const char *rv, unsigned seconds);
 /// Changes after `rv`.
 char *resource_watch_path(const struct resource *r, const char *labels, const char *rv, unsigned seconds);
+/// One object of a state not older than `rv`: refused by a server whose state is older.
+char *resource_check_path(const struct resource *r, const char *rv);
 /// All objects: `rv` "": the newest state, "0": any that the server has at hand, else one not older. `token` not NULL:
 /// the next page (`rv` does not count then). `limit` 0: in one page.
 char *resource_list_path(const struct resource *r, const char *labels, const char *rv, const char *token,

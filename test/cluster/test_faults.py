@@ -381,6 +381,8 @@ def test_etcd_restored(world):
 
 def test_controllers_killed(world):
     """Pods change and nobody writes it into the slices: the old state is what the API says."""
+    world.change(names=["fleet"])
+    wait_newest(world.server, world.moving, 10)
     with world.fault("controller manager killed, started again", within=30) as one:
         world.plane.manager.kill()
         world.change(names=["fleet"])

@@ -37,6 +37,7 @@
        "\",\"continue\":\"" token "\"},\"items\":[" items "]}\n"
 
 #define WATCHLIST "sendInitialEvents=true"
+#define CHECK "GET /api/v1/services?limit=1&resourceVersion=100&resourceVersionMatch=NotOlderThan "
 #define UNSUPPORTED                                                                                                    \
     {                                                                                                                  \
         WATCHLIST, NULL, REFUSAL(422, "Invalid", "sendInitialEvents is forbidden"), false                              \

@@ -192,16 +192,40 @@ static void errors_of_a_watch(void **unused)
         {"resourceVersion=100&", WATCHLIST,
          "HTTP/1.1 429 Too Many\r\nRetry-After: 1\r\nConnection: close\r\n\r\nslow down", false},
         {"resourceVersion=100&", WATCHLIST, REFUSAL(500, "InternalError", "etcd"), false},
+        {CHECK, NULL, REFUSAL(500, "InternalError", "etcd"), false},
+        {CHECK, NULL, LIST("103", "more", SERVICE("a", "1")), false},
         {"resourceVersion=100&", WATCHLIST, REFUSAL(401, "Unauthorized", "Unauthorized"), false},
         {"resourceVersion=100&", WATCHLIST, OK EVENT("ERROR", STATUS(500, "InternalError", "etcd", "")), false},
         {"resourceVersion=100&", WATCHLIST, "", false},
+        {CHECK, NULL, "", false},
+        {CHECK, NULL, OK, false},
         {"resourceVersion=100&", WATCHLIST, OK, true},
     };
     start(script);
-    run_until(7, 3);
+    run_until(11, 3);
     assert_int_equal(t.least, 3);
     while (t.trouble[0] != '\0') // ends when the last watch is answered
         uv_run(&t.loop, UV_RUN_ONCE);
+    stop();
+}
+
+// A server that was away comes back with a state from a backup: it would say nothing to a watch from the future.
+static void restored_from_a_backup(void **unused)
+{
+    (void)unused;
+    static const struct scripted_step script[] = {
+        {WATCHLIST, NULL, three, false},
+        {"resourceVersion=100&", WATCHLIST, "", false},
+        {CHECK, NULL,
+         "HTTP/1.1 504 Gateway Timeout\r\nRetry-After: 20\r\nConnection: close\r\n\r\n" STATUS(
+             504, "Timeout", "Too large resource version: 100, current: 7",
+             "\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"}],\"retryAfterSeconds\":20},"),
+         false},
+        {WATCHLIST, "resourceVersion=", OK ADDED("a", "5") END("7"), true},
+        QUIET_WATCH("7"),
+    };
+    start(script);
+    run_until(4, 1);
     stop();
 }
 
@@ -436,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup(version_too_large, setup),
         cmocka_unit_test_setup(cut_inside_an_object, setup),
         cmocka_unit_test_setup(errors_of_a_watch, setup),
+        cmocka_unit_test_setup(restored_from_a_backup, setup),
         cmocka_unit_test_setup(refusals_are_explained, setup),
         cmocka_unit_test_setup(never_emptied_by_nonsense, setup),
         cmocka_unit_test_setup(undecodable_events_are_passed_over, setup),

@@ -31,6 +31,8 @@ static void paths(void **unused)
            "sendInitialEvents=true&timeoutSeconds=300&watch=true");
     expect(resource_watch_path(services, "", "a&b", 5),
            "/api/v1/services?allowWatchBookmarks=true&resourceVersion=a%26b&timeoutSeconds=5&watch=true");
+    expect(resource_check_path(services, "a&b"),
+           "/api/v1/services?limit=1&resourceVersion=a%26b&resourceVersionMatch=NotOlderThan");
     expect(resource_list_path(services, "", "", NULL, 0), "/api/v1/services");
     expect(resource_list_path(services, "", "0", NULL, 500), "/api/v1/services?limit=500&resourceVersion=0");
     expect(resource_list_path(services, "", "9", "x=", 500), "/api/v1/services?continue=x%3D&limit=500");
