@@ -18,15 +18,17 @@ from processes import free_port
 from proxy import Proxy
 
 
-class SixProxy(Proxy):
-    """The API server at [::1]."""
+class PlaceProxy(Proxy):
+    """The API server at another address of this machine: `host`."""
 
-    def __init__(self, target):
+    def __init__(self, target, host, port=None):
         super().__init__(target)
-        self.url = f"https://[::1]:{self.port}"
+        self.host, self.port = host, port or self.port
+        self.url = f"https://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def up(self):
-        self.listener = socket.create_server(("::1", self.port), family=socket.AF_INET6)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self.listener = socket.create_server((self.host, self.port), family=family)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
 

@@ -116,5 +116,5 @@ def coredns(corefile, **options):
     return DnsServer("coredns", binaries("coredns")["coredns"], corefile, **options)
 
 
-def clusterdns(corefile, **options):
-    return DnsServer("clusterdns", clusterdns_binary(), corefile, **options)
+def clusterdns(corefile, program=None, **options):
+    return DnsServer("clusterdns", program or clusterdns_binary(), corefile, **options)

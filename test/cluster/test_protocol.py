@@ -3,6 +3,7 @@
 
 import base64
 import contextlib
+import os
 import shutil
 import subprocess
 
@@ -10,7 +11,7 @@ import pytest
 import servers
 import yaml
 from controlplane import TOKENS, ControlPlane
-from gateways import Http2Front, HttpProxy, HttpsProxy, SixProxy, SocksProxy
+from gateways import Http2Front, HttpProxy, HttpsProxy, PlaceProxy, SocksProxy
 from processes import wait_for
 
 ZONE = "svc.cluster.local"
@@ -58,6 +59,20 @@ def kubeconfig(plane, tmp_path, user="dns", **changes):
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+def in_mounts(folder, mounts):
+    """A program that is our server in a mount namespace of its own, with {target: source} mounted; its path."""
+    lines = ["mount -t tmpfs tmpfs /run"]  # so that there is room for a service account's folder
+    for target, source in mounts.items():
+        lines.append(f"[ -e {target} ] || mkdir -p {target}")
+        lines.append(f"mount --bind {source} {target}")
+    inside, outside = folder / "inside", folder / "outside"
+    inside.write_text("\n".join(["#!/bin/sh -e", *lines, f'exec {servers.clusterdns_binary()} "$@"', ""]))
+    outside.write_text(f'#!/bin/sh\nexec unshare --mount {"" if os.getuid() == 0 else "--map-root-user"} {inside} "$@"\n')
+    inside.chmod(0o755)
+    outside.chmod(0o755)
+    return outside
 
 
 # ---- proxies ----
@@ -130,7 +145,7 @@ def test_proxy_that_refuses(quiet, tmp_path):
 
 @pytest.mark.parametrize("source", ["kubeconfig", "endpoint", "in-cluster"])
 def test_ipv6_address(quiet, tmp_path, source):
-    with SixProxy(quiet.api_port) as six:
+    with PlaceProxy(quiet.api_port, "::1") as six:
         env = {}
         if source == "kubeconfig":
             corefile = servers.corefile()
@@ -150,6 +165,25 @@ def test_ipv6_address(quiet, tmp_path, source):
         with servers.clusterdns(corefile, KUBECONFIG=path, env=env) as server:
             assert_live(quiet, server, f"six-{source}")
             assert six.connections() > 0
+
+
+# ---- addresses that change ----
+
+
+def test_name_moves(quiet, tmp_path):
+    """The API server's name leads to another address: the next connection goes there."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.2 kubernetes.default.svc\n")
+    program = in_mounts(tmp_path, {"/etc/hosts": hosts})
+    with PlaceProxy(quiet.api_port, "127.0.0.2") as old, PlaceProxy(quiet.api_port, "127.0.0.3", old.port) as new:
+        path = kubeconfig(quiet, tmp_path, server=f"https://kubernetes.default.svc:{old.port}")
+        with servers.clusterdns(servers.corefile(), program=program, KUBECONFIG=path) as server:
+            assert_live(quiet, server, "first-address")
+            assert old.connections() > 0 and new.connections() == 0
+            hosts.write_text("127.0.0.3 kubernetes.default.svc\n")
+            old.cut()
+            assert_live(quiet, server, "second-address", 8)
+            assert new.connections() > 0
 
 
 # ---- HTTP/2 ----
