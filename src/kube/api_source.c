@@ -51,7 +51,7 @@ struct api_source *api_source_start(uv_loop_t *loop, struct feed *feed, struct c
                                     const struct source_options *options, const struct reflector_timing *timing)
 {
     struct api_source *s = calloc(1, sizeof *s);
-    struct client *client = s != NULL ? client_new(loop, credentials) : NULL;
+    struct client *client = s != NULL ? client_new(loop, credentials, &options->limits) : NULL;
     if (client == NULL) {
         free(s);
         credentials_free(credentials);

@@ -15,7 +15,8 @@ struct transfer {
     struct request request;
     struct client_handler handler;
     int error;     // what handler.answer or handler.data returned
-    bool added;    // libcurl has it; else it waits until it is known whether it can share a connection
+    bool fresh;    // over a new connection
+    bool added;    // libcurl has it; else it waits for its turn
     bool answered; // an answer's headers have come
     bool counted;  // how it was answered
     uint64_t made; // monotonic, ns
@@ -40,9 +41,12 @@ struct client {
     struct credentials *credentials;
     struct transfer *transfers;
     bool known; // the last request to be answered or to fail was answered
+    struct bucket bucket;
+    int64_t inflight_max; // 0: none
     struct socket *sockets;
     uv_timer_t timer;    // libcurl's
     uv_timer_t patience; // with the request that goes ahead
+    uv_timer_t turn;     // when the next request may be sent
     unsigned handles;    // libuv handles that are not closed yet
     void (*closed)(void *arg);
     void *closed_arg;
@@ -164,7 +168,7 @@ static void init_curl(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-struct client *client_new(uv_loop_t *loop, struct credentials *credentials)
+struct client *client_new(uv_loop_t *loop, struct credentials *credentials, const struct limits *limits)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_curl);
@@ -178,10 +182,13 @@ struct client *client_new(uv_loop_t *loop, struct credentials *credentials)
     }
     c->loop = loop;
     c->credentials = credentials;
+    c->bucket = bucket_make(limits, clock_monotonic_ns());
+    c->inflight_max = limits->inflight;
     uv_timer_init(loop, &c->timer);
     uv_timer_init(loop, &c->patience);
-    c->timer.data = c->patience.data = c;
-    c->handles = 2;
+    uv_timer_init(loop, &c->turn);
+    c->timer.data = c->patience.data = c->turn.data = c;
+    c->handles = 3;
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish);
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish);
@@ -301,10 +308,16 @@ static void finish(struct transfer *t, CURLcode code)
     free(body);
 }
 
-// While it is not known whether the server speaks HTTP/2, one request goes ahead: the others then share its connection,
-// or open their own. (libcurl's CURLOPT_PIPEWAIT would wait for the end of an HTTP/1.1 answer, and a watch has none.)
+// ---- whose turn it is ----
+
+#define AGAIN_MS 1000 // after libcurl had no memory for a request
 
 static void start_waiting(struct client *c);
+
+static void on_turn(uv_timer_t *timer)
+{
+    start_waiting(timer->data);
+}
 
 static void on_patience_over(uv_timer_t *timer)
 {
@@ -313,31 +326,51 @@ static void on_patience_over(uv_timer_t *timer)
     start_waiting(c);
 }
 
-// May another request start? If not, it will in a while.
-static bool may_start(struct client *c)
+// Requests that were sent and have no answer yet.
+static int64_t count_inflight(const struct client *c)
 {
-    bool ahead = false;
+    int64_t n = 0;
     for (const struct transfer *t = c->transfers; t != NULL; t = t->next)
-        ahead = ahead || (t->added && !t->answered);
-    if (c->known || !ahead)
-        return true;
+        n += t->added && !t->answered;
+    return n;
+}
+
+// While it is not known whether the server speaks HTTP/2, one request goes ahead: the others then share its connection,
+// or open their own. (libcurl's CURLOPT_PIPEWAIT would wait for the end of an HTTP/1.1 answer, and a watch has none.)
+static bool follows(struct client *c, const struct transfer *t)
+{
+    if (c->known || t->fresh || count_inflight(c) == 0)
+        return false;
     if (!uv_is_active((uv_handle_t *)&c->patience))
         uv_timer_start(&c->patience, on_patience_over, CLIENT_AHEAD_MS, 0);
-    return false;
+    return true;
 }
 
 static bool start(struct transfer *t)
 {
     t->added = curl_multi_add_handle(t->client->multi, t->request.easy) == CURLM_OK;
+    if (!t->added)
+        return false;
     kube_count_limiter_time(client_server(t->client), clock_monotonic_ns() - t->made);
-    return t->added;
+    if (t->handler.sent != NULL)
+        t->handler.sent(t->handler.arg);
+    return true;
 }
 
+// Sends the waiting requests whose turn it is. Nobody overtakes the first that the limits hold up, so none starves.
 static void start_waiting(struct client *c)
 {
-    for (struct transfer *t = c->transfers; t != NULL; t = t->next)
-        if (!t->added && may_start(c))
-            INVARIANT(start(t));
+    for (struct transfer *t = c->transfers; t != NULL; t = t->next) {
+        if (t->added || follows(c, t))
+            continue;
+        if (c->inflight_max > 0 && count_inflight(c) >= c->inflight_max)
+            return; // until an answer begins, or a request ends
+        uint64_t wait = bucket_take(&c->bucket, clock_monotonic_ns());
+        if (wait == 0 && start(t))
+            continue;
+        uv_timer_start(&c->turn, on_turn, wait > 0 ? wait / 1000000 + 1 : AGAIN_MS, 0);
+        return;
+    }
 }
 
 // Ends the requests that libcurl has finished, starts those that can start now.
@@ -379,18 +412,20 @@ int client_get(struct client *c, const char *path, const char *accept, bool fres
     t->made = clock_monotonic_ns();
     t->handler = *handler;
     credentials_refresh(c->credentials);
+    t->fresh = fresh;
+    struct transfer **last = &c->transfers;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = t;
     int r = request_init(&t->request, c->credentials, path, accept, fresh);
-    if (r == 0)
-        set_handlers(t);
-    t->next = c->transfers;
-    c->transfers = t;
-    if (r == 0 && (fresh || may_start(c)) && !start(t))
-        r = CDNS_ENOMEM;
-    if (r != 0)
+    if (r != 0) {
         transfer_free(t);
-    else
-        *out = t;
-    return r;
+        return r;
+    }
+    set_handlers(t);
+    start_waiting(c);
+    *out = t;
+    return 0;
 }
 
 void client_cancel(struct transfer *t)
@@ -417,4 +452,5 @@ void client_close(struct client *c, void (*closed)(void *arg), void *arg)
     c->closed_arg = arg;
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
     uv_close((uv_handle_t *)&c->patience, on_timer_closed);
+    uv_close((uv_handle_t *)&c->turn, on_timer_closed);
 }

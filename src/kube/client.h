@@ -3,8 +3,11 @@
 /// \file
 /// GET requests to one API server: libcurl's multi interface on the kube thread's libuv loop. Bodies are handed out as
 /// they arrive. HTTP/2 when the server offers it (all requests then share one connection). Redirects are not followed;
-/// a dead peer is found by TCP (TCP_USER_TIMEOUT), a silent one by whoever made the request. Kube thread.
+/// a dead peer is found by TCP (TCP_USER_TIMEOUT), a silent one by whoever made the request. Requests beyond the limits
+/// wait here for their turn, which comes in the order in which they were made. Each counts: lists, every page of one,
+/// watches. Kube thread.
 #include "kube/credentials.h"
+#include "kube/limits.h"
 #include <clusterdns/error.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,30 +32,31 @@ struct client_result {
     size_t body_len;
 };
 
-/// Who gets the answer.
+/// Who gets the answer. In none of these but `done` may a request be made or cancelled.
 struct client_handler {
-    /// A 200 has come; its body follows. A result other than 0 ends the request, which must not be cancelled in it; may
-    /// be NULL.
+    /// Its turn has come: the request is on its way. Perhaps before client_get() returns; may be NULL.
+    void (*sent)(void *arg);
+    /// A 200 has come; its body follows. A result other than 0 ends the request; may be NULL.
     int (*answer)(void *arg);
-    /// Bytes of the body of a 200; a result other than 0 ends the request. The request must not be cancelled in it.
+    /// Bytes of the body of a 200; a result other than 0 ends the request.
     int (*data)(void *arg, const char *data, size_t len);
     /// The end, once for each request that is not cancelled. The transfer is gone when it is called.
     void (*done)(void *arg, const struct client_result *result);
     void *arg;
 };
 
-/// NULL when memory is short. `credentials` are borrowed and must outlive the client.
-struct client *client_new(uv_loop_t *loop, struct credentials *credentials);
+/// NULL when memory is short. `credentials` are borrowed and must outlive the client; `limits` are copied.
+struct client *client_new(uv_loop_t *loop, struct credentials *credentials, const struct limits *limits);
 /// The server's URL.
 const char *client_server(const struct client *c);
 /// Cancels all requests and closes the connections; `closed` is called when the loop holds nothing of it any more.
 void client_close(struct client *c, void (*closed)(void *arg), void *arg);
 
-/// Starts a request for `path` (with its query, from the slash on) in one of the media types that `accept` lists.
+/// Makes a request for `path` (with its query, from the slash on) in one of the media types that `accept` lists.
 /// `fresh`: on a new connection. CDNS_ENOMEM.
 int client_get(struct client *c, const char *path, const char *accept, bool fresh, const struct client_handler *handler,
                struct transfer **out) CDNS_MUSTCHECK;
-/// Ends a request; `done` is not called.
+/// Ends a request, sent or not; `done` is not called.
 void client_cancel(struct transfer *t);
 /// The HTTP status of an answer that has begun; 0 before.
 int client_status(const struct transfer *t);

@@ -14,12 +14,18 @@ static bool same_store(const struct store_options *a, const struct store_options
            a->imports == b->imports;
 }
 
+static bool same_limits(const struct limits *a, const struct limits *b)
+{
+    return a->qps == b->qps && a->burst == b->burst && a->inflight == b->inflight;
+}
+
 bool options_equal(const struct source_options *a, const struct source_options *b)
 {
     bool same = same_text(a->endpoint, b->endpoint) && same_text(a->tls_cert, b->tls_cert) &&
                 same_text(a->tls_key, b->tls_key) && same_text(a->tls_ca, b->tls_ca) &&
                 same_text(a->kubeconfig, b->kubeconfig) && same_text(a->context, b->context) &&
-                a->nmanifests == b->nmanifests && same_store(&a->store, &b->store);
+                a->nmanifests == b->nmanifests && same_store(&a->store, &b->store) &&
+                same_limits(&a->limits, &b->limits);
     for (size_t i = 0; same && i < a->nmanifests; i++)
         same = same_text(a->manifests[i], b->manifests[i]);
     for (size_t i = 0; same && i < KUBE_KINDS; i++)

@@ -184,6 +184,16 @@ static void measure(struct reflector *r)
     r->measured = true;
 }
 
+static void on_watch_over(uv_timer_t *timer);
+
+// The request was sent: how long it had waited for that does not count.
+static void on_sent(void *arg)
+{
+    struct reflector *r = arg;
+    r->started = r->heard = clock_monotonic_ns();
+    uv_timer_start(&r->timer, on_watch_over, r->timing.silence_ms, 0);
+}
+
 static int on_answer(void *arg)
 {
     struct reflector *r = arg;
@@ -438,11 +448,11 @@ static char *prepare(struct reflector *r)
 // Starts the request that is due.
 static void begin(struct reflector *r)
 {
-    const struct client_handler handler = {.answer = on_answer, .data = on_data, .done = on_done, .arg = r};
+    const struct client_handler handler = {
+        .sent = on_sent, .answer = on_answer, .data = on_data, .done = on_done, .arg = r};
     r->refusal = (struct api_status){0};
     r->strange[0] = '\0';
     r->bookmarks = r->measured = false;
-    r->started = r->heard = clock_monotonic_ns();
     const char *accept = r->json ? STREAM_JSON : STREAM_PROTOBUF "," STREAM_JSON;
     char *path = prepare(r);
     if (path == NULL || client_get(r->client, path, accept, r->fresh, &handler, &r->transfer) != 0) {
@@ -450,7 +460,6 @@ static void begin(struct reflector *r)
         wait_for(r, r->step, PLAN_BACKOFF_LAST_MS / r->timing.hurry);
     } else {
         r->fresh = false;
-        uv_timer_start(&r->timer, on_watch_over, r->timing.silence_ms, 0);
     }
     free(path);
 }

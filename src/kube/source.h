@@ -4,6 +4,7 @@
 /// Where facts come from: a Kubernetes API or manifests. Sources with the same identity (place, credentials' files,
 /// options) share one store; a source lives as long as somebody holds it. One thread, "kube", with its own libuv loop,
 /// runs all sources of the process. The functions here are for the main thread unless said otherwise.
+#include "kube/limits.h"
 #include "kube/store.h"
 #include <clusterdns/error.h>
 #include <stdbool.h>
@@ -18,6 +19,7 @@ struct source_options {
     const char *const *manifests;            ///< files and directories; NULL: an API
     size_t nmanifests;
     const char *selectors[KUBE_KINDS]; ///< label selectors (selector_text()) of the objects wanted; NULL: all
+    struct limits limits;              ///< of requests to an API
     struct store_options store;
 };
 

@@ -2,6 +2,7 @@
 // The directive `kubernetes [ZONES…] { … }`. Checks, their order and their texts are CoreDNS 1.15.0's.
 #include "kube/selector.h"
 #include "plugins/kubernetes/kubernetes.h"
+#include <clusterdns/quote.h>
 #include <string.h>
 
 #define TTL_DEFAULT 5
@@ -222,10 +223,45 @@ static int set_zonal(struct config *c, struct kubernetes *k, const struct line *
     return l->n > 0 ? argument_error(c, l) : 0;
 }
 
-static int set_planned(struct config *c, struct kubernetes *k, const struct line *l)
+// The only argument, which is a limit: `e` and `why` are what reading it came to.
+static int check_limit(struct config *c, const struct line *l, int e, const char *why, bool negative)
 {
-    (void)k;
-    return config_errorf(c, l->d->tokens, "property '%s' is not built yet", l->d->tokens[0].text);
+    char quoted[CONFIG_ERROR_MAX / 2];
+    const char *option = l->d->tokens[0].text;
+    if (e != 0)
+        return config_errorf(c, l->args, "invalid %s %s: %s", option, quote(l->args[0].text, quoted, sizeof quoted),
+                             why);
+    return negative ? config_errorf(c, l->args, "%s must be >= 0", option) : 0;
+}
+
+static int set_qps(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    char why[CONFIG_ERROR_MAX] = "";
+    float qps = 0;
+    if (l->n != 1)
+        return argument_error(c, l);
+    int e = config_float(l->args[0].text, &qps, why);
+    k->from.limits.qps = qps > 0 ? qps : 0; // what is no number is no limit
+    return check_limit(c, l, e, why, qps < 0);
+}
+
+static int set_count(struct config *c, const struct line *l, int64_t *limit)
+{
+    char why[CONFIG_ERROR_MAX] = "";
+    if (l->n != 1)
+        return argument_error(c, l);
+    int e = config_integer(l->args[0].text, limit, why);
+    return check_limit(c, l, e, why, *limit < 0);
+}
+
+static int set_burst(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    return set_count(c, l, &k->from.limits.burst);
+}
+
+static int set_max_inflight(struct config *c, struct kubernetes *k, const struct line *l)
+{
+    return set_count(c, l, &k->from.limits.inflight);
 }
 
 static int set_option(struct config *c, struct kubernetes *k, const struct directive *d)
@@ -249,9 +285,9 @@ static int set_option(struct config *c, struct kubernetes *k, const struct direc
         {"kubeconfig", set_kubeconfig},
         {"multicluster", NULL}, // see check_options()
         {"startup_timeout", set_startup_timeout},
-        {"apiserver_qps", set_planned},
-        {"apiserver_burst", set_planned},
-        {"apiserver_max_inflight", set_planned},
+        {"apiserver_qps", set_qps},
+        {"apiserver_burst", set_burst},
+        {"apiserver_max_inflight", set_max_inflight},
         {"manifests", set_manifests},
     };
     const struct line line = {.d = d, .args = d->tokens + 1, .n = d->ntokens - 1};

@@ -186,6 +186,33 @@ def test_recorded_pages(setup):
     assert queries[2] == {}  # the newest state, in one page
 
 
+def test_limits(setup):
+    """Requests are spread, and one at a time waits for its answer; watches, which last, do not hold up the others."""
+    api = setup.prepare(watchlist=False)
+    limits = "apiserver_qps 5\n apiserver_burst 1\n apiserver_max_inflight 1"
+    began = time.monotonic()
+    setup.start(f"kubeconfig {api.kubeconfig(setup.path('kubeconfig'))}\n {limits}")
+    setup.check_recorded()
+    for resource in WATCHED:
+        api.wait_streams(resource)
+        assert [r.kind for r in api.seen(resource)] == ["watchlist", "list", "watch"]
+    assert api.requests[11].time - began >= 11 / 5
+    api.put("services", service("new", "10.96.7.7"))
+    setup.wait_addresses("new.shop", ["10.96.7.7"])
+
+
+def test_selectors_are_sent(setup):
+    """With each request, beside what the server asks for by itself."""
+    api = setup.prepare(watchlist=False)
+    options = "labels app in (b, a),!old\n namespace_labels team"
+    setup.start(f"kubeconfig {api.kubeconfig(setup.path('kubeconfig'))}\n {options}")
+    for resource in WATCHED:
+        expected = "team" if resource == "namespaces" else "app in (a,b),!old"
+        seen = api.wait_requests(resource, "any", 3)
+        assert [r.query["labelSelector"] for r in seen] == [expected] * 3
+    assert [r.query["fieldSelector"].count("status.phase") for r in api.seen("pods")] == [3, 3, 3]
+
+
 def test_stream_ends_in_good_order(setup):
     api, _ = setup.start()
     api.put("services", service("new", "10.96.7.7"))

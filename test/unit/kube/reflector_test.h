@@ -72,6 +72,7 @@ static struct {
 } t;
 
 static struct reflector_timing timing;
+static struct limits limits;
 
 static void on_synced(void *arg)
 {
@@ -105,7 +106,7 @@ static void start_at(unsigned port, enum kube_kind kind)
     t.feed.wanted = 1u << kind;
     snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
     t.credentials.server = strdup(url);
-    t.client = client_new(&t.loop, &t.credentials);
+    t.client = client_new(&t.loop, &t.credentials, &limits);
     t.reflector = reflector_new(&t.loop, t.client, &t.feed, kind, NULL, &timing);
     t.least = SIZE_MAX;
     t.synced = 0;
@@ -162,6 +163,7 @@ static void stop(void)
 static int setup(void **unused)
 {
     (void)unused;
+    limits = (struct limits){0};
     timing = REFLECTOR_TIMING;
     timing.hurry = 200;
     return 0;

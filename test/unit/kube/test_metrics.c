@@ -72,7 +72,7 @@ static void start(const struct scripted_step *script, size_t n)
     add_service("web", KUBE_CLUSTERIP);
     add_service("db", KUBE_HEADLESS);
     assert_true(asprintf(&t.credentials.server, "http://127.0.0.1:%u", t.server.port) > 0);
-    t.client = client_new(&t.loop, &t.credentials);
+    t.client = client_new(&t.loop, &t.credentials, &(struct limits){0});
     t.reflector = reflector_new(&t.loop, t.client, &t.feed, KUBE_ENDPOINTSLICE, NULL, &timing);
 }
 

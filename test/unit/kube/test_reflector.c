@@ -443,6 +443,23 @@ static void broken_resource(void **unused)
     stop();
 }
 
+// Waiting for one's turn is no silence of the server's.
+static void slower_than_silence(void **unused)
+{
+    (void)unused;
+    static const struct scripted_step script[] = {
+        UNSUPPORTED,
+        {"limit=500&resourceVersion=0 ", NULL, LIST("100", "", SERVICE("a", "90")), false},
+        QUIET_WATCH("100"),
+    };
+    limits = (struct limits){.qps = 2, .burst = 1};
+    timing.silence_ms = 100;
+    start(script);
+    run_until(3, 1);
+    assert_string_equal(t.last_trouble, "");
+    stop();
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -452,6 +469,7 @@ int main(void)
         cmocka_unit_test_setup(headers, setup),
         cmocka_unit_test_setup(cut_among_initial_events, setup),
         cmocka_unit_test_setup(paged_list, setup),
+        cmocka_unit_test_setup(slower_than_silence, setup),
         cmocka_unit_test_setup(expired_token, setup),
         cmocka_unit_test_setup(list_without_end, setup),
         cmocka_unit_test_setup(unwanted_pages_that_expire, setup),

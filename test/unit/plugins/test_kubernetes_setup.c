@@ -103,9 +103,29 @@ static const struct setup_case cases[] = {
      AT("3") "is not authoritative for the multicluster zone a. (authoritative zones: [.])"},
     {"kubernetes a {\nmulticluster b\n}\nkubernetes a",
      AT("3") "is not authoritative for the multicluster zone b. (authoritative zones: [a.])"},
-    {OPTION("apiserver_qps 1"), AT("3") "property 'apiserver_qps' is not built yet"},
-    {OPTION("apiserver_burst 1"), AT("3") "property 'apiserver_burst' is not built yet"},
-    {OPTION("apiserver_max_inflight 1"), AT("3") "property 'apiserver_max_inflight' is not built yet"},
+    {OPTION("apiserver_qps"), ARGUMENTS("3", "apiserver_qps")},
+    {OPTION("apiserver_qps 1 2"), ARGUMENTS("3", "2")},
+    {OPTION("apiserver_qps 0.5"), NULL},
+    {OPTION("apiserver_qps NaN"), NULL},
+    {OPTION("apiserver_qps inf"), NULL},
+    {OPTION("apiserver_qps -0"), NULL},
+    {OPTION("apiserver_qps -0.1"), AT("3") "apiserver_qps must be >= 0"},
+    {OPTION("apiserver_qps fast"),
+     AT("3") "invalid apiserver_qps \"fast\": strconv.ParseFloat: parsing \"fast\": invalid syntax"},
+    {OPTION("apiserver_qps 1e39"),
+     AT("3") "invalid apiserver_qps \"1e39\": strconv.ParseFloat: parsing \"1e39\": value out of range"},
+    {OPTION("apiserver_burst"), ARGUMENTS("3", "apiserver_burst")},
+    {OPTION("apiserver_burst 1 2"), ARGUMENTS("3", "2")},
+    {OPTION("apiserver_burst 1"), NULL},
+    {OPTION("apiserver_burst -1"), AT("3") "apiserver_burst must be >= 0"},
+    {OPTION("apiserver_burst 1.5"),
+     AT("3") "invalid apiserver_burst \"1.5\": strconv.Atoi: parsing \"1.5\": invalid syntax"},
+    {OPTION("apiserver_max_inflight"), ARGUMENTS("3", "apiserver_max_inflight")},
+    {OPTION("apiserver_max_inflight 1"), NULL},
+    {OPTION("apiserver_max_inflight -1"), AT("3") "apiserver_max_inflight must be >= 0"},
+    {OPTION("apiserver_max_inflight 99999999999999999999"),
+     AT("3") "invalid apiserver_max_inflight \"99999999999999999999\": strconv.Atoi: parsing "
+             "\"99999999999999999999\": value out of range"},
 };
 
 static void grammar(void **state)
@@ -159,6 +179,7 @@ static void the_source_is_told(void **state)
     assert_string_equal(o->kubeconfig, "file");
     assert_string_equal(o->context, "context");
     assert_false(o->store.endpoints);
+    assert_true(o->limits.qps == 0 && o->limits.burst == 0 && o->limits.inflight == 0);
     assert_null(o->selectors[KUBE_SERVICE]);
     assert_null(o->selectors[KUBE_NAMESPACE]);
     unbuild(kubernetes, &b);
@@ -170,6 +191,10 @@ static void the_source_is_told(void **state)
     assert_string_equal(o->selectors[KUBE_POD], "b=1,c in (d,e)");
     assert_string_equal(o->selectors[KUBE_NAMESPACE], "!f");
     assert_string_equal(o->selectors[KUBE_SERVICE_IMPORT], "!f");
+    unbuild(kubernetes, &b);
+    built_with(&b, "kubernetes cluster.local {\nkubeconfig file\napiserver_qps 0x1p-2\napiserver_burst 3\n"
+                   "apiserver_max_inflight 2\n}");
+    assert_true(o->limits.qps == 0.25f && o->limits.burst == 3 && o->limits.inflight == 2);
     unbuild(kubernetes, &b);
     built_with(&b, "kubernetes cluster.local {\nmanifests a b\nmanifests c\n}");
     assert_int_equal(o->nmanifests, 3);
