@@ -52,6 +52,11 @@ const struct store *source_store(const struct source *source)
     return source->store;
 }
 
+bool source_shared(const struct source *source)
+{
+    return source->references > 1;
+}
+
 int source_wait_synced(struct source *source, uint64_t timeout_ns)
 {
     (void)timeout_ns;
