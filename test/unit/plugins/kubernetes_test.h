@@ -47,6 +47,11 @@ void source_release(struct source *source)
     source->references--;
 }
 
+bool source_shared(const struct source *source)
+{
+    return source->references > 1;
+}
+
 const struct store *source_store(const struct source *source)
 {
     return source->store;
