@@ -69,7 +69,7 @@ static void read_ports(struct draft *d, const json_t *list)
             .name = text_at(value, "name"),
             .protocol = text_at(value, "protocol"),
             .numbered = !json_is_object(value) || (number != NULL && !json_is_null(number)),
-            .number = json_integer_value(number),
+            .number = json_is_integer(number) ? json_integer_value(number) : DRAFT_NO_NUMBER,
         };
         draft_port(d, &port);
     }

@@ -90,13 +90,14 @@ static bool find_protocol(const char *text, enum kube_protocol *out)
 
 void draft_port(struct draft *d, const struct draft_port *port)
 {
-    // Only a slice's may go without a number, which stands for all ports.
+    // Only a slice's may go without a number, which stands for all ports, or have any, as the API server does not look.
     bool slice = d->kind == KUBE_ENDPOINTSLICE || d->kind == KUBE_IMPORTED_SLICE;
-    bool good = port->numbered ? port->number >= 1 && port->number <= UINT16_MAX : slice;
+    int64_t least = slice ? INT32_MIN : 1, most = slice ? INT32_MAX : UINT16_MAX;
+    bool good = port->numbered ? port->number >= least && port->number <= most : slice;
     struct kube_port *out = next(d, &d->ports, sizeof *out);
     if (out == NULL || !good)
         return;
-    out->number = port->numbered ? (uint16_t)port->number : 0;
+    out->number = port->numbered ? (int32_t)port->number : KUBE_NO_PORT;
     out->name = label_of(port->name);
     if ((is_absent(port->name) || out->name[0] != '\0') && find_protocol(port->protocol, &out->protocol))
         d->ports.n++;

@@ -18,11 +18,13 @@ extern const char draft_no_text[];
 #define LABEL_CLUSTER "multicluster.kubernetes.io/source-cluster"
 #define ANNOTATION_TRIGGERED "endpoints.kubernetes.io/last-change-trigger-time"
 
+#define DRAFT_NO_NUMBER INT64_MIN
+
 /// A port as it was read.
 struct draft_port {
     const char *name, *protocol;
     bool numbered;  ///< there is a number
-    int64_t number; ///< 0: what is there is none
+    int64_t number; ///< DRAFT_NO_NUMBER: what is there is none
 };
 
 /// What the addresses of one endpoint share, as it was read.

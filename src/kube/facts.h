@@ -32,9 +32,10 @@ struct service_node {
 #define GENERATION_MASK 0x7fffffffu ///< of what a node keeps of a generation
 
 struct fact_port {
-    uint16_t number; ///< 0: the object gives no number
+    uint16_t number;
     label_ref name;
-    uint16_t protocol;
+    uint8_t protocol;
+    bool numbered; ///< the object gives a number
 };
 
 #define TYPE_NONE 255 ///< slices without a Service object

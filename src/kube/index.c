@@ -154,7 +154,8 @@ const char *index_external_name(const struct index_service *v)
 
 static void read_port(const struct fact_port *p, const uint8_t *text, struct index_port *out)
 {
-    *out = (struct index_port){.name = label_at(text, p->name), .number = p->number, .protocol = (uint8_t)p->protocol};
+    *out = (struct index_port){
+        .name = label_at(text, p->name), .number = p->number, .numbered = p->numbered, .protocol = p->protocol};
 }
 
 bool index_service_port(const struct index_service *v, size_t i, struct index_port *out)
@@ -309,18 +310,18 @@ bool index_by_endpoint_ip(const struct store *s, const struct kube_address *a, u
     return false;
 }
 
-bool index_pod(const struct store *s, const uint8_t *namespace_label, const struct kube_address *a)
+size_t index_pods(const struct store *s, const uint8_t *namespace_label, const struct kube_address *a, size_t most)
 {
     uint8_t ip[1 + sizeof a->bytes] = {a->len};
     memcpy(ip + 1, a->bytes, a->len);
     uint64_t hash = hash_pod_ip(namespace_label, ip);
     struct table_cursor at = table_find(&s->pod_ips, hash);
-    for (uint64_t word; (word = table_next(&at)) != TABLE_EMPTY;) {
+    size_t n = 0;
+    for (uint64_t word; n < most && (word = table_next(&at)) != TABLE_EMPTY;) {
         if (word_low(word) != (hash & 15))
             continue;
         const struct pod *pod = word_pointer(word);
-        if (label_equal(pod->ns->label, namespace_label) && is_address(pod->ips + word_high(word), a))
-            return true;
+        n += label_equal(pod->ns->label, namespace_label) && is_address(pod->ips + word_high(word), a);
     }
-    return false;
+    return n;
 }

@@ -46,6 +46,7 @@ const char *index_external_name(const struct index_service *v);
 struct index_port {
     const uint8_t *name; ///< label with length byte; length 0 when unnamed
     uint16_t number;
+    bool numbered;    ///< the object gives a number
     uint8_t protocol; ///< enum kube_protocol
 };
 /// Port `i` of the Service object; false when there are no more.
@@ -82,5 +83,6 @@ struct index_reverse {
 /// Walks the (service, endpoint) pairs of an address: `*cursor` starts at 0; false at the end.
 bool index_by_endpoint_ip(const struct store *s, const struct kube_address *a, uint64_t *cursor,
                           struct index_reverse *out);
-/// Is there a pod with this address in the namespace?
-bool index_pod(const struct store *s, const uint8_t *namespace_label, const struct kube_address *a);
+/// How many pods with this address are in the namespace (those on a host's network share its addresses); stops counting at
+/// `most`.
+size_t index_pods(const struct store *s, const uint8_t *namespace_label, const struct kube_address *a, size_t most);

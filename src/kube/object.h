@@ -25,10 +25,13 @@ struct kube_address {
 
 enum kube_protocol { KUBE_TCP, KUBE_UDP, KUBE_SCTP };
 
+#define KUBE_NO_PORT (-1)
+
 /// A port of a Service (core/v1 ServicePort) or an EndpointSlice (discovery/v1 EndpointPort).
 struct kube_port {
     const char *name; ///< "" when unnamed
-    uint16_t number;  ///< 0: none is given (an EndpointPort that stands for all ports)
+    int32_t number;   ///< KUBE_NO_PORT: none is given (an EndpointPort that stands for all ports). Those of slices are
+                      ///< what anybody wrote, as the API server does not look at them
     enum kube_protocol protocol;
 };
 

@@ -85,8 +85,9 @@ static uint16_t ports_count(size_t n, const char *what, const char *name)
 static void pack_ports(struct fact_port *out, uint16_t n, const struct kube_port *ports, struct blob *text)
 {
     for (uint16_t i = 0; i < n; i++) {
-        out[i].number = ports[i].number;
-        out[i].protocol = (uint16_t)ports[i].protocol;
+        out[i].number = (uint16_t)ports[i].number; // of what is none, the part that SRV has room for, as in CoreDNS
+        out[i].numbered = ports[i].number != KUBE_NO_PORT;
+        out[i].protocol = (uint8_t)ports[i].protocol;
         out[i].name = blob_label(text, ports[i].name, TEXT_LABEL);
     }
 }

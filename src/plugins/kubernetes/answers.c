@@ -97,6 +97,8 @@ struct srv {
     uint16_t weight;
 };
 
+#define WEIGHT_LEAST_AT 100 // records have the least weight
+
 // Every record counts, those too that turn out to be the same; in floating point, as CoreDNS does it.
 static struct srv srv_start(const struct ask *a, size_t records)
 {
@@ -132,7 +134,7 @@ static int add_cluster_srv(const struct ask *a, const struct match *m, const uin
     size_t len = name_compose(&m->r.service, 1, rest, target);
     int e = 0;
     for (size_t i = 0; service_port(m, &i, &port);)
-        for (size_t j = 0; e == 0 && port.number != 0 && len > 0 && index_cluster_ip(m->service, j, &ip); j++)
+        for (size_t j = 0; e == 0 && port.numbered && len > 0 && index_cluster_ip(m->service, j, &ip); j++)
             e = srv_add(&s, target, len, port.number, &ip);
     return e;
 }
@@ -151,16 +153,19 @@ static int add_endpoint_srv(const struct ask *a, const struct match *m, const ui
         const uint8_t *labels[] = {endpoint_label(a->k, &endpoint, room), walk_cluster(&w), m->r.service};
         size_t len = name_compose(labels, 3, rest, target);
         for (size_t i = 0; e == 0 && walk_port(&w, &i, &port);)
-            if (port.number != 0 && len > 0)
+            if (port.numbered && len > 0)
                 e = srv_add(&s, target, len, port.number, &endpoint.address);
     }
     return e;
 }
 
-// A pod's name has no port, which CoreDNS gives as 0.
+// A pod's name has no port, which CoreDNS gives as 0. Every pod that has the address counts.
 static int add_pod_srv(const struct ask *a, const struct match *m, const uint8_t *rest)
 {
-    struct srv s = srv_start(a, 1);
+    size_t pods = 1;
+    if (a->k->pods == PODS_VERIFIED)
+        pods = index_pods(a->k->store, m->r.ns, &m->address, WEIGHT_LEAST_AT);
+    struct srv s = srv_start(a, pods);
     uint8_t target[NAME_MAX_WIRE];
     size_t len = name_compose(&m->r.service, 1, rest, target);
     return len == 0 ? 0 : srv_add(&s, target, len, 0, &m->address);

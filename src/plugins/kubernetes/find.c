@@ -197,7 +197,7 @@ static enum found find_pod(const struct kubernetes *k, struct match *m)
         return FOUND_EMPTY;
     if (!name_pod_address(m->r.service, &m->address, &canonical))
         return FOUND_NOTHING;
-    if (k->pods == PODS_VERIFIED && (!canonical || !index_pod(k->store, m->r.ns, &m->address)))
+    if (k->pods == PODS_VERIFIED && (!canonical || index_pods(k->store, m->r.ns, &m->address, 1) == 0))
         return FOUND_NOTHING;
     return FOUND_POD;
 }

@@ -118,7 +118,7 @@ struct walk {
 struct walk walk_start(const struct kubernetes *k, const struct match *m);
 bool walk_next(struct walk *w, struct index_endpoint *e);
 /// Ports that the name means, of the slice of the endpoint that walk_next() gave; `*i` starts at 0. A slice without
-/// ports has one with number 0, which gets no SRV.
+/// ports has one without a number, which gets no SRV.
 bool walk_port(const struct walk *w, size_t *i, struct index_port *port);
 /// The same for the ports of FOUND_CLUSTER.
 bool service_port(const struct match *m, size_t *i, struct index_port *port);

@@ -196,7 +196,7 @@ static void slices(void **unused)
     assert_string_equal(s->service, "web");
     assert_int_equal(s->triggered_ns, 1795524121000000007);
     assert_int_equal(s->nports, 2);
-    assert_int_equal(s->ports[1].number, 0);
+    assert_int_equal(s->ports[1].number, KUBE_NO_PORT);
     assert_int_equal(s->nendpoints, 5);
     assert_string_equal(s->endpoints[0].hostname, "web-0");
     assert_string_equal(s->endpoints[0].pod_name, "web-0.x");

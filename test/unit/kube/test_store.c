@@ -227,19 +227,19 @@ static void pods_that_end(void **state)
     struct kube_object o = object(KUBE_POD, "p");
     o.pod = (struct kube_pod){.ips = &ip, .nips = 1, .deleting = true};
     assert_int_equal(store_upsert(s, &o), 0);
-    assert_false(index_pod(s, default_label, &ip)); // ending when it was first seen
+    assert_int_equal(index_pods(s, default_label, &ip, SIZE_MAX), 0); // ending when it was first seen
     o.pod.deleting = false;
     assert_int_equal(store_upsert(s, &o), 0);
-    assert_true(index_pod(s, default_label, &ip));
+    assert_int_equal(index_pods(s, default_label, &ip, SIZE_MAX), 1);
     o.pod.deleting = true;
     store_relist_begin(s, KUBE_POD);
     assert_int_equal(store_upsert(s, &o), 0);
     store_relist_end(s, KUBE_POD);
-    assert_true(index_pod(s, default_label, &ip)); // until it is gone
+    assert_int_equal(index_pods(s, default_label, &ip, SIZE_MAX), 1); // until it is gone
     o.pod.deleting = false;
     o.pod.terminated = true;
     assert_int_equal(store_upsert(s, &o), 0);
-    assert_false(index_pod(s, default_label, &ip));
+    assert_int_equal(index_pods(s, default_label, &ip, SIZE_MAX), 0);
     store_free(s);
 }
 
@@ -452,7 +452,7 @@ static void one_address_of_thousands(void **state)
         }
         if (round % 500 == 0) {
             assert_int_equal(crowd_count(s, present), n < INDEX_REVERSE_MAX ? n : INDEX_REVERSE_MAX);
-            assert_int_equal(index_pod(s, default_label, &crowd_ip), n > 0);
+            assert_int_equal(index_pods(s, default_label, &crowd_ip, SIZE_MAX), n);
             store_commit(s);
         }
     }
@@ -471,7 +471,7 @@ static void one_address_of_thousands(void **state)
     store_relist_end(s, KUBE_POD);
     store_commit(s);
     assert_int_equal(crowd_count(s, present), 0);
-    assert_false(index_pod(s, default_label, &crowd_ip));
+    assert_int_equal(index_pods(s, default_label, &crowd_ip, SIZE_MAX), 0);
     store_stats(s, &st);
     assert_true(st.bytes < 40000); // the retired list in the store itself, mostly
     store_free(s);

@@ -302,7 +302,7 @@ static void compare_service(int imported, int ns, int service)
     struct index_port port;
     for (n = 0; n < s->nports; n++) {
         assert_true(index_service_port(v, n, &port));
-        assert_true(port.number == s->ports[n].number && port.protocol == s->ports[n].protocol);
+        assert_true(port.numbered && port.number == s->ports[n].number && port.protocol == s->ports[n].protocol);
         assert_true(same_label(port.name, s->ports[n].name));
     }
     assert_false(index_service_port(v, n, &port));
@@ -344,7 +344,7 @@ static void compare_address(const struct kube_address *a)
                 pods += same_address(a, &model_pods[ns][i].ips[j]);
         uint8_t label[64];
         make_label(namespaces[ns], label);
-        assert_int_equal(index_pod(store, label, a), pods > 0);
+        assert_int_equal(index_pods(store, label, a, 1), pods > 0);
     }
     const struct index_service *v = index_by_cluster_ip(store, a);
     assert_int_equal(v != NULL, owners > 0);

@@ -120,7 +120,7 @@ static void *reader(void *arg)
         v = index_by_cluster_ip(store, &ip);
         if (v != NULL)
             check_service(v, service, false);
-        index_pod(store, ns, &ip);
+        index_pods(store, ns, &ip, SIZE_MAX);
         index_namespace(store, ns);
         index_serial(store);
         index_imports_serial(store);
