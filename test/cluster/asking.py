@@ -6,7 +6,7 @@
 
 NAME may be ptr:ADDRESS, the reverse name of an address.
 
-Options: tcp; nord, ad, cd, aa, tc, qr, z (header bits; RD is set unless nord says otherwise); class=CH; opcode=NOTIFY;
+Options: tcp; nord, ad, cd, aa, tc, ra, qr, z (header bits; RD is set unless nord says otherwise); class=CH; opcode=NOTIFY or a number;
 edns or edns=SIZE; ver=N (EDNS version); do; opt=CODE:HEX (an EDNS option).
 """
 
@@ -31,7 +31,7 @@ import dns.reversename
 ANSWER_SECONDS = 5
 SILENCE_SECONDS = 1.0  # how long a server that is expected to say nothing is listened to
 SECTIONS = ("answer", "authority", "additional")
-_HEADER_BITS = {"qr": 0x8000, "aa": 0x0400, "tc": 0x0200, "ad": 0x0020, "cd": 0x0010, "z": 0x0040}
+_HEADER_BITS = {"qr": 0x8000, "aa": 0x0400, "tc": 0x0200, "ra": 0x0080, "ad": 0x0020, "cd": 0x0010, "z": 0x0040}
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,13 @@ def _without_serial(text):
     return re.sub(r"^(\S+ \S+) \d+ ", r"\1 * ", text)
 
 
+def _opcode_text(opcode):
+    try:
+        return dns.opcode.to_text(opcode)
+    except ValueError:
+        return str(opcode)
+
+
 def _record_text(rrset, own_port):
     rdata = rrset[0].to_text()
     if rrset.rdtype == dns.rdatatype.SRV and rrset[0].port == own_port:  # whoami: the asker's port, new each time
@@ -123,13 +130,14 @@ def _record_text(rrset, own_port):
 
 def decode(wire, own_port=None):
     """An Answer from a packet that came to `own_port`; result "undecodable: …" if a resolver could not read it."""
-    try:
-        message = dns.message.from_wire(wire, one_rr_per_rrset=True)
-    except (dns.exception.DNSException, ValueError, struct.error) as error:
+    opcode = wire[2] >> 3 & 15 if len(wire) > 2 else 0
+    try:  # as a query: dnspython knows but a few opcodes
+        message = dns.message.from_wire(wire[:2] + bytes([wire[2] & 0x87]) + wire[3:], one_rr_per_rrset=True)
+    except (dns.exception.DNSException, ValueError, IndexError, struct.error) as error:
         return Answer(f"undecodable: {type(error).__name__} {wire[2:12].hex()}", size=len(wire))
     answer = Answer("reply", size=len(wire))
     answer.rcode = dns.rcode.to_text(message.rcode())
-    answer.opcode = dns.opcode.to_text(message.opcode())
+    answer.opcode = _opcode_text(opcode)
     answer.flags = dns.flags.to_text(message.flags) + (" Z" if message.flags & _HEADER_BITS["z"] else "")
     answer.question = " ".join(rrset.to_text() for rrset in message.question)
     for name, section in zip(SECTIONS, (message.answer, message.authority, message.additional)):
@@ -159,25 +167,30 @@ class Asker:
 
     def ask(self, port, question, seconds=ANSWER_SECONDS):
         """Asks the server on `port`; `question` is a Question or a line. Never raises for what a server does."""
+        return self.ask_all([port], question, seconds)[0]
+
+    def ask_all(self, ports, question, seconds=ANSWER_SECONDS):
+        """Asks the servers on several ports at once: their answers in the order of the ports."""
         if isinstance(question, str):
             question = parse(question)
         wire = struct.pack("!H", self.id) + question.wire[2:]
-        return self._ask_tcp(port, wire, seconds) if question.tcp else self._ask_udp(port, wire, seconds)
+        if question.tcp:
+            return [self._ask_tcp(port, wire, seconds) for port in ports]
+        return self._ask_udp(ports, wire, seconds)
 
-    def _ask_udp(self, port, wire, seconds):
-        self.udp.sendto(wire, (self.host, port))
-        deadline = time.monotonic() + seconds
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return Answer("no answer")
+    def _ask_udp(self, ports, wire, seconds):
+        for port in ports:
+            self.udp.sendto(wire, (self.host, port))
+        answers, deadline = {}, time.monotonic() + seconds
+        while len(answers) < len(ports) and (left := deadline - time.monotonic()) > 0:
             self.udp.settimeout(left)
             try:
                 reply, source = self.udp.recvfrom(65535)
             except (TimeoutError, ConnectionError):
                 continue
-            if source[1] == port and reply[:2] == wire[:2]:
-                return decode(reply, self.port)
+            if source[1] in ports and reply[:2] == wire[:2]:
+                answers.setdefault(source[1], decode(reply, self.port))
+        return [answers.get(port, Answer("no answer")) for port in ports]
 
     def _ask_tcp(self, port, wire, seconds):
         with socket.socket(self.family, socket.SOCK_STREAM) as tcp:

@@ -10,6 +10,7 @@ The binaries come from `test/cluster/build`. Everything lives in one temporary f
 
 import base64
 import concurrent.futures
+import contextlib
 import http.client
 import itertools
 import json
@@ -18,6 +19,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -126,6 +128,7 @@ class ControlPlane:
         self.etcd = self._process("etcd", self._etcd_flags())
         self.api = self._process("kube-apiserver", [*self._api_flags(), *api_flags])
         self.manager = self._process("kube-controller-manager", self._controller_flags()) if controllers else None
+        self._kept = threading.local()
         self._ssl = ssl.create_default_context(cafile=self.path("ca.crt"))
 
     def __enter__(self):
@@ -376,14 +379,27 @@ class ControlPlane:
 
     def request(self, method, path, body=None, user="admin", content="application/json", timeout=REQUEST_SECONDS):
         """One request; returns (status, text). `body` is sent as JSON."""
-        connection = self.connect(timeout)
+        data = None if body is None else json.dumps(body)
+        headers = self.headers(user, **{"Content-Type": content})
+        kept = getattr(self._kept, "connection", None)  # the thread's
+        if kept and kept.timeout == timeout:
+            with contextlib.suppress(ConnectionError, ssl.SSLError, http.client.HTTPException):  # closed meanwhile
+                return self._exchange(kept, method, path, data, headers)
+        return self._exchange(self.connect(timeout), method, path, data, headers)
+
+    def _exchange(self, connection, method, path, data, headers):
+        """One request on a connection, which is kept if that goes well."""
+        self._kept.connection = None
         try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, self.headers(user, **{"Content-Type": content}))
+            connection.request(method, path, data, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
+            text = answer.read().decode()
+        except BaseException:
             connection.close()
+            raise
+        if not answer.will_close:
+            self._kept.connection = connection
+        return answer.status, text
 
     def call(self, method, path, body=None, **options):
         """As request, but returns the decoded object and raises ApiError unless the status is 2xx."""

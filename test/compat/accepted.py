@@ -2,11 +2,18 @@
 """The differences from CoreDNS that are meant. Each is a class: a name, the reason, and a predicate over one case and
 the two answers (CoreDNS's first) that says whether this class, and nothing else, explains all that differs."""
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import dns.exception
+import dns.name
+import dns.rdatatype
+import dns.reversename
+
+import packet
 from asking import SECTIONS
 
 
@@ -19,7 +26,15 @@ class Accepted:
 
 
 def _question(case):
+    """(name, type, options); no name and type of a raw packet whose question cannot be read."""
     name, kind, *options = case.line.split()
+    if name == "raw":
+        read = packet.read(case.line)
+        if read.labels is None:
+            return "", "", options
+        return dns.name.Name([*read.labels, b""]).to_text(), dns.rdatatype.to_text(read.kind), options
+    if name.startswith("ptr:"):
+        name = dns.reversename.from_address(name[4:]).to_text()
     return name, kind, options
 
 
@@ -30,6 +45,23 @@ def _differing(left, right):
         ours, theirs = Counter(right.sections[section]), Counter(left.sections[section])
         records += [*(ours - theirs), *(theirs - ours)]
     return records
+
+
+def _asked_address(case):
+    """The address whose reverse name is asked for, as text; None: it is no reverse name."""
+    name, _, _ = _question(case)
+    with contextlib.suppress(dns.exception.DNSException, ValueError):
+        return dns.reversename.to_address(dns.name.from_text(name)) if name else None
+    return None
+
+
+def _names(case, left, right):
+    """Every name that occurs, as a list of labels: the question's, owners, and the last word of each record."""
+    words = [_question(case)[0]]
+    for answer in (left, right):
+        for section in SECTIONS:
+            words += [word for record in answer.sections[section] for word in (record.split()[0], record.split()[-1])]
+    return [word.lower().rstrip(".").split(".") for word in words if word]
 
 
 def _unsynced(case, left, right):
@@ -47,47 +79,73 @@ def _apex_ns_case(case, left, right):
 
 
 def _no_answer(case, left, right):
-    _, kind, _ = _question(case)
-    if left.result != "no answer":
+    kind = _question(case)[1]
+    if left.result != "no answer" or right.rcode not in ("NOERROR", "NXDOMAIN", "SERVFAIL"):
         return False
-    if kind == "SRV":  # of an import's slices without a cluster
-        return right.rcode == "NOERROR" and all(" SRV " in record for record in right.sections["answer"])
-    return kind == "PTR" and right.rcode in ("NOERROR", "NXDOMAIN", "SERVFAIL")
+    if kind == "SRV":
+        return case.world.imports_of_no_cluster and all(" SRV " in record for record in right.sections["answer"])
+    return kind == "PTR" and ("." in case.world.primary_zones or _asked_address(case) in case.world.nowhere)
 
 
 def _import_protocol(case, left, right):
-    """Only the service "mc-bare" of the compared cluster has a port without a protocol."""
-    return ".mc-bare." in _question(case)[0].lower() and left.rcode == "NXDOMAIN" and right.rcode == "NOERROR"
+    labels = _question(case)[0].lower().split(".")
+    named = any(pair in case.world.imports_of_no_protocol for pair in zip(labels, labels[1:]))
+    return named and left.rcode == "NXDOMAIN" and right.rcode == "NOERROR"
 
 
 def _cluster_case(case, left, right):
     """The same, but for the case of an SRV target."""
-    lower = [Counter(record.lower() for name in SECTIONS for record in answer.sections[name]) for answer in (left, right)]
-    return _question(case)[1] == "SRV" and left.rcode == right.rcode and lower[0] == lower[1]
+    lower = [
+        Counter(record.lower() for name in SECTIONS for record in answer.sections[name]) for answer in (left, right)
+    ]
+    return (
+        case.world.clusters_in_capitals
+        and _question(case)[1] == "SRV"
+        and left.rcode == right.rcode
+        and lower[0] == lower[1]
+    )
 
 
 def _option_not_read(case, left, right):
-    return "opt=" in case.line and left.rcode == "FORMERR" and right.rcode == "NOERROR"
+    has_options = "opt=" in case.line or any(opt.rdata for opt in packet.read(case.line).opts())
+    return has_options and left.rcode == "FORMERR" and right.rcode != "FORMERR"
+
+
+def _record_not_read(case, left, right):
+    return left.rcode == "FORMERR" and right.rcode != "FORMERR" and bool(packet.read(case.line).others())
 
 
 def _malformed(case, left, right):
-    return case.group == "packets" and right.rcode == "FORMERR" and left.rcode in ("NOERROR", "SERVFAIL")
+    if right.rcode != "FORMERR" or left.rcode == "FORMERR":
+        return False
+    read = packet.read(case.line)
+    return read.pointed or len(read.opts()) > 1 or any(not opt.at_root for opt in read.opts())
+
+
+def _notify_formerr(case, left, right):
+    return left.rcode == right.rcode == "FORMERR" and (left.opcode, right.opcode) == ("QUERY", "NOTIFY")
 
 
 def _names_in_slices(case, left, right):
-    """Only the service "fqdn" of the random clusters has names in slices."""
-    return ".fqdn." in "." + _question(case)[0].lower()
-
-
-_UNUSUAL = re.compile(r"[.-]246[.:-]|:246:")
+    for labels in _names(case, left, right):
+        if any(pair in case.world.name_slices for pair in zip(labels, labels[1:])):
+            return True
+    return False
 
 
 def _unusual_address(case, left, right):
-    """Only the unusual addresses of the random clusters have a 246."""
-    if _UNUSUAL.search(_question(case)[0]):
+    unusual = case.world.unusual
+    name, kind, _ = _question(case)
+    if not unusual.keys().isdisjoint(name.lower().split(".")):
+        return True
+    if kind == "PTR" and _asked_address(case) in unusual.values():
         return True
     records = [record for record in _differing(left, right) if " SOA " not in record]
-    return left.rcode == right.rcode and records and all(_UNUSUAL.search(record) for record in records)
+    return (
+        left.rcode == right.rcode
+        and records
+        and all(not unusual.keys().isdisjoint(re.split(r"[ .]", record.lower())) for record in records)
+    )
 
 
 def _whoami_long(case, left, right):
@@ -104,14 +162,25 @@ def _root_server(case, left, right):
     return _question(case)[0].lower() == "ns.dns." and right.rcode == "NOERROR" and not left.sections["answer"]
 
 
-_ODD_SERVICE = re.compile(r" PTR \S+\.(Web|odd\.label|a_b)\.")
+def _targets(case, answer):
+    """The answer's records; of PTR records without the target's zone where CoreDNS has a reverse zone there."""
+    if not {"in-addr.arpa", "ip6.arpa"}.isdisjoint(case.world.primary_zones):
+        return Counter(record.rpartition(".svc.")[0] for record in answer.sections["answer"])
+    return Counter(answer.sections["answer"])
 
 
 def _odd_service(case, left, right):
-    """Only slices of the random clusters have such names of services."""
-    surplus = Counter(left.sections["answer"]) - Counter(right.sections["answer"])
-    missing = Counter(right.sections["answer"]) - Counter(left.sections["answer"])
-    return surplus and not missing and all(_ODD_SERVICE.search(record) for record in surplus)
+    surplus, missing = _targets(case, left) - _targets(case, right), _targets(case, right) - _targets(case, left)
+    odd = [f".{name}." for name in case.world.odd_services]
+    return (
+        surplus and not missing and all(" PTR " in record and any(name in record for name in odd) for record in surplus)
+    )
+
+
+def _primary_zone(case, left, right):
+    return all(" PTR " in record for record in _differing(left, right)) and _targets(case, left) == _targets(
+        case, right
+    )
 
 
 def _nil_server(case, left, right):
@@ -124,7 +193,12 @@ def _nil_server(case, left, right):
 def _unsendable(case, left, right):
     _, _, options = _question(case)
     sizes = [int(option[5:]) for option in options if option.startswith("edns=")]
-    return "tcp" not in options and left.result == "no answer" and "TC" in right.flags and any(size > 65507 for size in sizes)
+    return (
+        "tcp" not in options
+        and left.result == "no answer"
+        and "TC" in right.flags
+        and any(size > 65507 for size in sizes)
+    )
 
 
 # The names are those of docs/compatibility.md.
@@ -140,23 +214,37 @@ CLASSES: list[Accepted] = [
         _apex_ns_case,
         0.01,
     ),
-    Accepted("no-answer", "CoreDNS builds a target that is no name, cannot write it, and stays silent", _no_answer, 0.02),
+    Accepted(
+        "no-answer", "CoreDNS builds a target that is no name, cannot write it, and stays silent", _no_answer, 0.02
+    ),
     Accepted(
         "import-protocol",
         "a ServiceImport's port without a protocol is TCP, says its API; CoreDNS finds it by no protocol's name",
         _import_protocol,
+        0.02,
     ),
     Accepted(
         "cluster-case",
         "a cluster's id in capitals, which the API does not allow: CoreDNS keeps them in SRV targets; names have no case",
         _cluster_case,
+        0.02,
     ),
-    Accepted("option-not-read", "an EDNS option that is not read cannot be malformed (RFC 6891 6.1.2)", _option_not_read),
     Accepted(
         "malformed",
-        "two OPT records, an OPT below the root (RFC 6891 6.1.1), a name that points forward: FORMERR",
+        "two OPT records, an OPT below the root (RFC 6891 6.1.1), a question whose name has a pointer: FORMERR",
         _malformed,
+        0.1,
     ),
+    Accepted(
+        "option-not-read", "an EDNS option that is not read cannot be malformed (RFC 6891 6.1.2)", _option_not_read, 0.1
+    ),
+    Accepted(
+        "record-not-read",
+        "a record that a question has no use for is not read, so it cannot be malformed",
+        _record_not_read,
+        0.05,
+    ),
+    Accepted("notify-formerr", "the opcode of a reply is the request's (RFC 1035 4.1.1)", _notify_formerr, 0.01),
     Accepted(
         "names-in-slices",
         "a slice of addressType FQDN has no meaning for DNS; CoreDNS writes a CNAME for each name, several at one owner",
@@ -178,6 +266,19 @@ CLASSES: list[Accepted] = [
         _odd_service,
         0.02,
     ),
-    Accepted("nil-server", "a name server's Service of type ExternalName has no address; CoreDNS writes <nil>", _nil_server, 0.02),
-    Accepted("unsendable", "CoreDNS fills a UDP packet with more than IPv4 carries, and stays silent", _unsendable, 0.01),
+    Accepted(
+        "primary-zone",
+        "in-addr.arpa and ip6.arpa are zones that no Service has names in; CoreDNS has PTR records lead there if they come first",
+        _primary_zone,
+        0.04,
+    ),
+    Accepted(
+        "nil-server",
+        "a name server's Service of type ExternalName has no address; CoreDNS writes <nil>",
+        _nil_server,
+        0.02,
+    ),
+    Accepted(
+        "unsendable", "CoreDNS fills a UDP packet with more than IPv4 carries, and stays silent", _unsendable, 0.01
+    ),
 ]

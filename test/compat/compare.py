@@ -24,15 +24,17 @@ import imports  # noqa: E402
 import servers  # noqa: E402
 from controlplane import ControlPlane, yaml_objects  # noqa: E402
 from processes import free_port, wait_for  # noqa: E402
+from world import World  # noqa: E402
 
 
 @dataclass(frozen=True)
 class Case:
-    """One question under one variant."""
+    """One question under one variant; `silent`: there may be no answer to wait for."""
 
     variant: str
     group: str
     line: str
+    world: World
     silent: bool = False
 
     def __str__(self):
@@ -47,15 +49,17 @@ def _read(name):
 def load():
     """(variants, cases) of questions.yaml; cases are ordered by variant."""
     document = yaml.safe_load(_read("questions.yaml"))
+    objects = list(yaml_objects(_read("objects.yaml")))
     cases = []
-    for variant in document["variants"]:
+    for variant, its in document["variants"].items():
+        world = World([*objects, *yaml_objects(its.get("objects", "").replace("@HOST@", "192.0.2.1"))], its["corefile"])
         for group in document["groups"]:
             if variant not in group["variants"]:
                 continue
             lines = list(group.get("ask", []))
             lines += [f"{name} {kind}" for name in group.get("names", []) for kind in group.get("types", [])]
             assert all(isinstance(line, str) for line in lines), f"group {group['name']}: quote lines with ': '"
-            cases += [Case(variant, group["name"], line, group.get("silent", False)) for line in lines]
+            cases += [Case(variant, group["name"], line, world, group.get("silent", False)) for line in lines]
     return document["variants"], cases
 
 
@@ -119,7 +123,7 @@ class Pair:
         seconds = asking.SILENCE_SECONDS if case.silent else asking.ANSWER_SECONDS
         question = asking.parse(case.line)
         self.asker.next_id()
-        return [self.asker.ask(server.port, question, seconds) for server in (self.left, self.right)]
+        return self.asker.ask_all((self.left.port, self.right.port), question, seconds)
 
     def close(self):
         self.asker.close()

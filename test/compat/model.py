@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a cluster's DNS answers, worked out in the plainest way from the objects: the third opinion beside two servers.
 
-It knows the names of Services and their endpoints under cluster.local and the reverse names, with the plugin's default
-options; for any other it raises Unknown.
+It knows the names of Services, their endpoints and pods under cluster.local and the reverse names, with the plugin's
+default options and "pods verified"; for any other it raises Unknown.
 """
 
+import functools
 import ipaddress
 import math
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class State:
     services: dict = field(default_factory=dict)
     slices: dict = field(default_factory=dict)
     namespaces: dict = field(default_factory=dict)
+    pods: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ class Record:
 
 def answer(state, name, kind):
     """(rcode, sorted rdata of the answer, sorted rdata of the additional section)."""
-    labels = tuple(label.decode().lower() for label in dns.name.from_text(name).labels[:-1])
+    labels = labels_of(name)
     if kind == "PTR":
-        return _answer_ptr(state, labels)
+        return _answer_ptr(state, name)
+    if labels[-3:] == ("pod", *ZONE):
+        return _answer_pod(state, labels, kind)
     found = _records(state, labels)
     if found is None:
         return "NXDOMAIN", [], []
@@ -53,7 +57,20 @@ def answer(state, name, kind):
         return _answer_external(state, labels, found, kind)
     if kind == "SRV":
         return _answer_srv(found)
-    return "NOERROR", sorted({_text(r.address) for r in found if _is_kind(r.address, kind)}), []
+    return "NOERROR", sorted({text_of(r.address) for r in found if _is_kind(r.address, kind)}), []
+
+
+@functools.lru_cache(100_000)
+def labels_of(name):
+    return tuple(label.decode().lower() for label in dns.name.from_text(name).labels[:-1])
+
+
+def reverse_address(name):
+    """The address that a reverse name is of, or None."""
+    try:
+        return dns.reversename.to_address(dns.name.from_text(name))
+    except (dns.exception.DNSException, ValueError):
+        return None
 
 
 def _is_kind(address, kind):
@@ -62,6 +79,8 @@ def _is_kind(address, kind):
 
 def _records(state, labels):
     """None: no such name; a text: it is that other name; else its Records."""
+    if labels in (ZONE, ("svc", *ZONE)):
+        return []
     if labels[-2:] != ZONE or labels[-3:-2] != ("svc",) or not 5 <= len(labels) <= 7:
         raise Unknown(labels)
     *left, name, namespace, _, _, _ = labels
@@ -105,7 +124,8 @@ def _ready(item):
                 yield endpoint.get("hostname") or _dashed(address), address
 
 
-def _text(address):
+@functools.lru_cache(100_000)
+def text_of(address):
     """As dnspython writes it in an answer."""
     return dns.ipv6.inet_ntoa(dns.ipv6.inet_aton(address)) if ":" in address else address
 
@@ -133,8 +153,8 @@ def _answer_srv(found):
     zone = ".".join(("svc", *ZONE)) + "."
     return (
         "NOERROR",
-        sorted({f"0 {weight} {r.port} {r.target}.{zone}" for r in found}),
-        sorted(_text(address) for _, address in {(r.target, r.address) for r in found}),
+        sorted({f"0 {weight} {r.port & 0xFFFF} {r.target}.{zone}" for r in found}),
+        sorted(text_of(address) for _, address in {(r.target, r.address) for r in found}),
     )
 
 
@@ -151,24 +171,44 @@ def _answer_external(state, labels, target, kind):
         chain.append(".".join(there) + ".")
         if there[-2:] != ZONE:
             return "NOERROR", sorted(chain), []
-        labels, target = there, _records(state, there)
-    addresses = sorted({_text(r.address) for r in target or [] if _is_kind(r.address, kind)})
+        labels, target = there, _pod_ips(state, there) if there[-3:] == ("pod", *ZONE) else _records(state, there)
+    addresses = sorted(
+        {text_of(getattr(r, "address", r)) for r in target or [] if _is_kind(getattr(r, "address", r), kind)}
+    )
     return "NOERROR", sorted(chain + addresses) if addresses else [], []
 
 
-def _answer_ptr(state, labels):
-    try:
-        ip = dns.reversename.to_address(dns.name.Name([label.encode() for label in labels] + [b""]))
-    except (dns.exception.DNSException, ValueError):
-        raise Unknown(labels) from None
+def _pod_ips(state, labels):
+    return {
+        text_of(entry["ip"])
+        for (namespace, _), pod in state.pods.items()
+        if namespace == labels[1] and namespace in state.namespaces
+        for entry in pod["status"].get("podIPs", [])
+        if entry["ip"].replace(".", "-").replace(":", "-") == labels[0]
+    }
+
+
+def _answer_pod(state, labels, kind):
+    if len(labels) != 5 or kind == "SRV":
+        raise Unknown(labels)
+    ips = _pod_ips(state, labels)
+    if not ips:
+        return "NXDOMAIN", [], []
+    return "NOERROR", sorted(ip for ip in ips if _is_kind(ip, kind)), []
+
+
+def _answer_ptr(state, name):
+    ip = reverse_address(name)
+    if ip is None:
+        raise Unknown(name)
     for (namespace, name), service in state.services.items():
-        if ip in map(_text, _cluster_ips(service)):
+        if ip in map(text_of, _cluster_ips(service)):
             return "NOERROR", [f"{name}.{namespace}.svc.cluster.local."], []
     names = {
         f"{label}.{item['metadata']['labels'][SERVICE_LABEL]}.{namespace}.svc.cluster.local."
         for (namespace, _), item in state.slices.items()
         if item["metadata"].get("labels", {}).get(SERVICE_LABEL)
         for label, address in _ready(item)
-        if _text(address) == ip
+        if text_of(address) == ip
     }
     return ("NOERROR" if names else "NXDOMAIN"), sorted(names), []
