@@ -239,7 +239,7 @@ static void slices(void **unused)
         KUBE_ENDPOINTSLICE, json, &m,
         "0 : 2 n/a: service web cluster East triggered 1795524121500000000 0a010001 11 host web-0 pod web-0.x zone "
         "zone-1; 0a010002 11 host web-0 pod web-0.x zone zone-1; fd000000000000000000000000000001 00 host  pod  "
-        "zone ; 0a010003 01 host  pod p zone Zone 2; 0a010009 11 host  pod  zone ; port all 0 0; port http 8080 0; ");
+        "zone ; 0a010003 01 host  pod p zone Zone 2; 0a010009 11 host  pod  zone ; port all -1 0; port http 8080 0; ");
     same(KUBE_IMPORTED_SLICE, json, &m);
 }
 
@@ -268,6 +268,18 @@ static void absurd_slices(void **unused)
     put_text(&m, 4, "FQDN");
     same_as(KUBE_ENDPOINTSLICE, "{" META ",'addressType':'FQDN','endpoints':[{'addresses':['10.1.0.1']}]}", &m,
             "0 : 2 n/a: service  cluster  triggered 0 ");
+    m.len = 0; // the API server does not look at the numbers of ports
+    put_metadata(&m, "n", "a", "1");
+    const int64_t numbers[] = {0, -7, 70000, INT32_MAX, (int64_t)INT32_MAX + 1};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct message p = port("p", "TCP", numbers[i]);
+        put_message(&m, 3, &p);
+    }
+    same_as(KUBE_ENDPOINTSLICE,
+            "{" META ",'ports':[{'name':'p','port':0},{'name':'p','port':-7},{'name':'p','port':70000},"
+            "{'name':'p','port':2147483647},{'name':'p','port':2147483648},{'name':'p','port':'8'}]}",
+            &m,
+            "0 : 2 n/a: service  cluster  triggered 0 port p 0 0; port p -7 0; port p 70000 0; port p 2147483647 0; ");
 }
 
 static void pods(void **unused)
