@@ -343,6 +343,8 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     r->json = r->json || plan.json;
     r->reason = relist_reason(&e, plan.step);
     bool absent = plan.refused && e.status.code == 404;
+    if (absent) // that there is none is news too: nothing is old
+        source_metrics_heard(r->feed->metrics, r->kind);
     if (absent && take_other_version(r)) {
         wait_for(r, STEP_SYNC, 0);
         return;

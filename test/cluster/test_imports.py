@@ -2,17 +2,19 @@
 """Services of other clusters on a real API server that has no such thing, does not show it, or has it only later: all else
 is served, and nothing needs a restart."""
 
+import exposition
 import imports
 import pytest
 import servers
 from controlplane import ControlPlane
-from processes import wait_for
+from processes import free_port, wait_for
 
 AGAIN_SECONDS = 45  # the longest pause before imports are asked for again, and a list
 WEB = "web.default.svc.clusterset.local A"
 COREFILE = """. {
     errors
     ready 127.0.0.1:@READY@
+    prometheus 127.0.0.1:@METRICS@
     kubernetes cluster.local clusterset.local {
         kubeconfig @KUBECONFIG@
         multicluster clusterset.local
@@ -29,7 +31,16 @@ def bare():
 
 
 def clusterdns(plane, user="dns"):
-    return servers.clusterdns(COREFILE, KUBECONFIG=plane.kubeconfig(user))
+    metrics = free_port()
+    server = servers.clusterdns(COREFILE, KUBECONFIG=plane.kubeconfig(user), METRICS=metrics)
+    server.metrics_port = metrics
+    return server
+
+
+def import_age(server):
+    return exposition.scrape(server.metrics_port).value(
+        'clusterdns_kubernetes_watch_age_seconds{resource="serviceimports"}'
+    )
 
 
 def export(plane, version="v1alpha1", name="web", ip="10.128.0.1"):
@@ -61,6 +72,9 @@ def test_no_definition(bare):
         assert_serves_the_rest(bare, server, "absent")
         assert server.ask(WEB).rcode == "NXDOMAIN"
         assert server.log().count("custom resource definition is not installed") == 1
+        # Nothing is old for it: no alert.
+        wait_for(lambda: import_age(server) > 1, AGAIN_SECONDS, "time to pass", interval=0.1)
+        wait_for(lambda: import_age(server) < 1, AGAIN_SECONDS, "imports to be asked for again", interval=0.1)
         imports.define(bare, "v1alpha1", "v1beta1")
         export(bare)
         wait_for_import(server)
