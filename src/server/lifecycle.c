@@ -105,6 +105,10 @@ static void on_signal(uv_signal_t *handle, int signum)
     case SIGHUP:
         return;
     case SIGUSR1:
+        if (server_stopping(s)) {
+            log_write(LOG_LEVEL_INFO, "SIGUSR1: Shutting down, nothing is reloaded");
+            return;
+        }
         log_write(LOG_LEVEL_INFO, "SIGUSR1: Reloading");
         s->reload = RELOAD_SIGNAL;
         server_wake(s);

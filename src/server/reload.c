@@ -36,9 +36,12 @@ static const char *corefile_path(const struct server_options *o)
 
 int reload_build(const struct server_options *o, generation_report report, void *arg, struct generation **out)
 {
-    int rc = generation_build(corefile_path(o), "Corefile", default_corefile, o->port, report, arg, out);
+    const char *path = corefile_path(o);
+    int rc = generation_build(path, "Corefile", default_corefile, o->port, report, arg, out);
     if (rc == 0 && (*out)->nblocks == 0) {
         generation_free(*out);
+        log_write(LOG_LEVEL_WARNING,
+                  "%s has no server block: the built-in Corefile (whoami, log) is served until it has one", path);
         rc = generation_build(NULL, "Corefile", default_corefile, o->port, report, arg, out);
     }
     return rc;
@@ -49,7 +52,7 @@ static void log_problem(void *arg, const char *text)
 {
     const struct server_state *s = arg;
     log_write(LOG_LEVEL_ERROR, "Restart failed: %s", text);
-    if (s->reload == RELOAD_SIGNAL)
+    if (s->reloading == RELOAD_SIGNAL)
         log_write(LOG_LEVEL_ERROR, "SIGUSR1: %s", text);
     else
         log_plugin(LOG_LEVEL_ERROR, "reload", "Corefile changed but reload failed: %s", text);
@@ -66,7 +69,7 @@ void server_reload_if_changed(const struct server_state *state)
     uint8_t hash[COREFILE_HASH];
     char error[CONFIG_ERROR_MAX] = "";
     const char *path = corefile_path(s->options);
-    if (path == NULL || s->reload != RELOAD_NONE)
+    if (path == NULL || s->reload != RELOAD_NONE || s->reloading != RELOAD_NONE)
         return;
     if (corefile_hash_file(path, hash, error) != 0) {
         if (strcmp(error, s->unreadable) != 0)
@@ -138,10 +141,14 @@ void reload_init(struct server_state *s)
 void reload_run(struct server_state *s)
 {
     struct generation *next, *last = s->generation;
+    s->reloading = s->reload; // a signal from here on asks for another one: the file has been read
+    s->reload = RELOAD_NONE;
     log_write(LOG_LEVEL_INFO, "Reloading");
     remember(s);
     int rc = start_next(s, &next);
-    s->reload = RELOAD_NONE;
+    s->reloading = RELOAD_NONE;
+    if (rc == CDNS_ETIMEOUT) // the file may well be right: the next look is to try it again
+        memset(s->hash, 0, sizeof s->hash);
     if (rc != 0) {
         metric_count(metric_series(&failed_total, NULL), METRIC_ELSEWHERE, 0, 1);
         return;

@@ -27,6 +27,7 @@ struct server_state {
     bool forced;                       ///< and another one that does not wait
     bool done;                         ///< main's loop has nothing left to do
     enum reload_reason reload;         ///< who asks for one, when the loop's present turn is over
+    enum reload_reason reloading;      ///< who asked for the one under way
     uint8_t hash[COREFILE_HASH];       ///< of the Corefile that a configuration was last made of, well or not
     struct metric *version;            ///< shows the same; NULL before the first reload
     char unreadable[CONFIG_ERROR_MAX]; ///< why the Corefile could not be read last; "": it could

@@ -17,7 +17,8 @@ struct zone {
     bool multicluster; ///< of imported services, and of no others
 };
 
-#define LOCAL_MAX 64 ///< addresses of the machine that are looked at
+#define LOCAL_MAX 64                           ///< addresses of the machine that are looked at
+#define STARTUP_DEFAULT_NS INT64_C(5000000000) ///< of `startup_timeout`
 
 /// An instance.
 struct kubernetes {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define TTL_DEFAULT 5
-#define STARTUP_DEFAULT_NS INT64_C(5000000000)
 
 // What an option's line says beyond its name.
 struct line {

@@ -30,32 +30,43 @@ static void find_local_addresses(struct kubernetes *k)
     freeifaddrs(all);
 }
 
+// Why a reload is refused: a new configuration must not bring a source that has nothing to say.
+static int refuse_unsynced(const struct kubernetes *k, const struct plugin_start *s, int64_t timeout)
+{
+    char text[CONFIG_DURATION_MAX], trouble[CONFIG_ERROR_MAX / 2];
+    source_trouble(k->source, trouble, sizeof trouble);
+    snprintf(s->error, CONFIG_ERROR_MAX,
+             "plugin/kubernetes: the Kubernetes API is not synced after %s%s%s; what was served before is served on; "
+             "startup_timeout gives it more time",
+             config_duration_text(timeout, text), trouble[0] != '\0' ? ": " : "", trouble);
+    return CDNS_ETIMEOUT;
+}
+
 // Waits for the first sync, saying so every half second, as CoreDNS does. Meanwhile main's loop goes on: probes are
-// answered, and a signal ends the wait. A reload never brings a source that has nothing to say; one that the present
-// configuration has too is as good as it was.
+// answered, and a signal ends the wait. Of a reload, which nobody waits for, it is said once, and `startup_timeout 0s`
+// is no reason not to try. A source that the present configuration has too is as good as it was.
 static int wait_synced(struct kubernetes *k, const struct plugin_start *s)
 {
     if (s->reloading && source_shared(k->source))
         return 0;
     const int64_t step = 50000000, say = 500000000;
-    for (int64_t waited = 0; waited < k->startup_timeout_ns; waited += step) {
-        int64_t left = k->startup_timeout_ns - waited;
+    const int64_t timeout = s->reloading && k->startup_timeout_ns <= 0 ? STARTUP_DEFAULT_NS : k->startup_timeout_ns;
+    for (int64_t waited = 0; waited < timeout; waited += step) {
+        int64_t left = timeout - waited;
         if (source_wait_synced(k->source, (uint64_t)(left < step ? left : step)) == 0)
             return 0;
         uv_run(s->loop, UV_RUN_NOWAIT);
         if (server_stopping(s->state))
             return 0;
-        if ((waited + step) % say == 0)
+        if (s->reloading && waited + step == say)
+            log_plugin(LOG_LEVEL_INFO, "kubernetes", "waiting for Kubernetes API before serving the new configuration");
+        else if (!s->reloading && (waited + step) % say == 0)
             log_plugin(LOG_LEVEL_INFO, "kubernetes", "waiting for Kubernetes API before starting server");
     }
     if (index_synced(k->store))
         return 0;
-    if (s->reloading) {
-        char text[CONFIG_DURATION_MAX];
-        snprintf(s->error, CONFIG_ERROR_MAX, "plugin/kubernetes: the Kubernetes API is not synced after %s",
-                 config_duration_text(k->startup_timeout_ns, text));
-        return CDNS_ETIMEOUT;
-    }
+    if (s->reloading)
+        return refuse_unsynced(k, s, timeout);
     log_plugin(LOG_LEVEL_WARNING, "kubernetes", "starting server with unsynced Kubernetes API");
     return 0;
 }

@@ -52,14 +52,15 @@ bool source_shared(const struct source *source)
     return source->references > 1;
 }
 
+void source_trouble(const struct source *source, char *out, size_t size)
+{
+    (void)source;
+    snprintf(out, size, "services: 403 Forbidden");
+}
+
 const struct store *source_store(const struct source *source)
 {
     return source->store;
-}
-
-bool source_shared(const struct source *source)
-{
-    return source->references > 1;
 }
 
 int source_wait_synced(struct source *source, uint64_t timeout_ns)

@@ -454,6 +454,18 @@ static void before_the_first_sync(void **state)
     const char *log = log_end();
     assert_non_null(strstr(log, "[INFO] plugin/kubernetes: waiting for Kubernetes API before starting server\n"));
     assert_non_null(strstr(log, "[WARNING] plugin/kubernetes: starting server with unsynced Kubernetes API\n"));
+    // A reload is refused instead, and says why.
+    struct plugin_start again = {.error = error, .loop = uv_default_loop(), .reloading = true};
+    log_begin(LOG_FORMAT_TEXT);
+    syncs_after = 1000;
+    the_source.references = 0; // one that nobody else has
+    assert_int_equal(kubernetes->start(in.k, &again), CDNS_ETIMEOUT);
+    assert_string_equal(error, "plugin/kubernetes: the Kubernetes API is not synced after 5s: services: 403 Forbidden; "
+                               "what was served before is served on; startup_timeout gives it more time");
+    log = log_end();
+    assert_string_equal(log,
+                        "[INFO] plugin/kubernetes: waiting for Kubernetes API before serving the new configuration\n");
+    the_source.references = 2;
     in.k->nlocal = 0;
     check_answers(&in, cases, COUNT(cases));
     store_set_synced(the_source.store);
