@@ -6,6 +6,7 @@
 // Large arrays come straight from the system, so that one that was outgrown leaves no hole in the heap.
 #define MAPPED_BYTES (64u << 10)
 #define MIN_CAP 16
+#define AHEAD 16 // slots; rebuilding fetches what their words point to
 
 // Words of one hash get a chain when another one comes, so many stand in slots already, and the way past them is long.
 #define CHAIN_MIN 16u
@@ -228,6 +229,16 @@ static bool array_put(struct table_array *a, uint64_t hash, uint64_t word)
     return empty;
 }
 
+// What hashes are made of lies anywhere in memory: fetched ahead, several are waited for at once.
+static void prefetch(uint64_t word)
+{
+    const char *p = word_pointer(word);
+    if (p == NULL)
+        return;
+    __builtin_prefetch(p);
+    __builtin_prefetch(p + 64);
+}
+
 // Copies all words to a new array with room for `words` of them at 64 % load, and publishes it.
 static int rebuild(struct table *t, size_t words)
 {
@@ -241,6 +252,8 @@ static int rebuild(struct table *t, size_t words)
         slot++;
     for (size_t left = old->cap; left > 0; left--, slot = slot + 1 == old->cap ? 0 : slot + 1) {
         uint64_t word = old->words[slot];
+        if (slot + AHEAD < old->cap)
+            prefetch(old->words[slot + AHEAD]);
         if (word > TABLE_REMOVED)
             array_put(a, is_chain(t, word) ? ((struct table_chain *)word_pointer(word))->hash : t->hash(word), word);
     }
