@@ -36,9 +36,8 @@ static int refuse_unsynced(const struct kubernetes *k, const struct plugin_start
     char text[CONFIG_DURATION_MAX], trouble[CONFIG_ERROR_MAX / 2];
     source_trouble(k->source, trouble, sizeof trouble);
     snprintf(s->error, CONFIG_ERROR_MAX,
-             "plugin/kubernetes: the Kubernetes API is not synced after %s%s%s; what was served before is served on; "
-             "startup_timeout gives it more time",
-             config_duration_text(timeout, text), trouble[0] != '\0' ? ": " : "", trouble);
+             "plugin/kubernetes: the Kubernetes API is not synced after %s: %s; what was served before is served on",
+             config_duration_text(timeout, text), trouble[0] != '\0' ? trouble : "startup_timeout gives it more time");
     return CDNS_ETIMEOUT;
 }
 
