@@ -83,6 +83,6 @@ struct index_reverse {
 /// Walks the (service, endpoint) pairs of an address: `*cursor` starts at 0; false at the end.
 bool index_by_endpoint_ip(const struct store *s, const struct kube_address *a, uint64_t *cursor,
                           struct index_reverse *out);
-/// How many pods with this address are in the namespace (those on a host's network share its addresses); stops counting at
-/// `most`.
+/// How many pods with this address are in the namespace (those on a host's network share its addresses); stops counting
+/// at `most`.
 size_t index_pods(const struct store *s, const uint8_t *namespace_label, const struct kube_address *a, size_t most);
