@@ -26,11 +26,11 @@ static void check(const struct kube_object *o)
 {
     INVARIANT(o->name[0] != '\0' && strlen(o->name) <= 253 && strlen(o->namespace_) <= 63);
     INVARIANT((o->kind == KUBE_NAMESPACE) == (o->namespace_[0] == '\0'));
-    if (o->kind == KUBE_SERVICE) {
+    if (o->kind == KUBE_SERVICE || o->kind == KUBE_SERVICE_IMPORT) {
         check_ports(o->service.ports, o->service.nports, false);
         check_addresses(o->service.cluster_ips, o->service.ncluster_ips);
         INVARIANT((o->service.type == KUBE_EXTERNALNAME) == (o->service.external_name != NULL));
-    } else if (o->kind == KUBE_ENDPOINTSLICE) {
+    } else if (o->kind == KUBE_ENDPOINTSLICE || o->kind == KUBE_IMPORTED_SLICE) {
         check_ports(o->slice.ports, o->slice.nports, true);
         INVARIANT(strlen(o->slice.service) <= 63);
         for (size_t i = 0; i < o->slice.nendpoints; i++) {
@@ -45,7 +45,8 @@ static void check(const struct kube_object *o)
 
 static void apply(const struct kube_object *o)
 {
-    static const struct store_options options = {.endpoints = true, .pods = true, .pod_names = true};
+    static const struct store_options options = {
+        .endpoints = true, .pods = true, .pod_names = true, .zones = true, .imports = true};
     struct store *s = store_new(&options);
     INVARIANT(s != NULL);
     if (store_upsert(s, o) == 0) {
