@@ -51,7 +51,7 @@ class Writer:
             self.connection = None
 
     def put(self, obj):
-        """Creates or replaces; a Pod's status is written too."""
+        """Creates or replaces; a Pod's status is written too. Returns the metadata as they are now."""
         path = self.plane.object_path(obj)
         status, body = self.request("PUT", path, obj)
         if status == 404:
@@ -61,7 +61,8 @@ class Writer:
             status, body = self.request("PATCH", f"{path}/status", change, "application/merge-patch+json")
         if status not in (200, 201):
             raise ApiError(status, f"{path}: {body.decode()}")
-        self.known[registry_key(obj)] = json.loads(body)["metadata"]
+        meta = self.known[registry_key(obj)] = json.loads(body)["metadata"]
+        return meta
 
     def remove(self, obj):
         path = self.plane.object_path(obj)
