@@ -6,9 +6,10 @@
 //   standard input, a line for each thing to wait for: NUMBER QUESTION MARK
 //     QUESTION: a query packet in hexadecimal digits (its id does not count); MARK: bytes in hexadecimal digits, which
 //     only an answer that shows the change has behind its question
-//   standard output, a line for each server that shows it: NUMBER SERVER ASKED ANSWERED WRONG
+//   standard output, a line for each server that shows it: NUMBER SERVER ASKED ANSWERED WRONG LATE
 //     SERVER: 0 for the first port; ASKED, ANSWERED: monotonic clock, ns, of the exchange that showed it (0 0: none did
-//     for PATIENCE_NS); WRONG: answers on the way that were neither NOERROR nor NXDOMAIN
+//     for PATIENCE_NS); WRONG: answers on the way that were neither NOERROR nor NXDOMAIN;
+//     LATE: questions on the way that were not answered within AGAIN_NS
 // Ends when the input has ended and everything has been seen.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,7 +36,8 @@
 struct view { // of one server on one thing
     bool seen;
     uint64_t asked, due; // when it was asked last, when it is to be asked next
-    unsigned wrong;
+    bool outstanding;
+    unsigned wrong, late;
 };
 
 struct slot {
@@ -119,8 +121,8 @@ static void shown(struct slot *s, size_t server, uint64_t asked, uint64_t answer
 {
     struct view *v = &s->views[server];
     v->seen = true;
-    (void)printf("%lu %zu %llu %llu %u\n", s->number, server, (unsigned long long)asked, (unsigned long long)answered,
-                 v->wrong);
+    (void)printf("%lu %zu %llu %llu %u %u\n", s->number, server, (unsigned long long)asked,
+                 (unsigned long long)answered, v->wrong, v->late);
     for (size_t i = 0; i < servers; i++)
         if (!s->views[i].seen)
             return;
@@ -141,6 +143,7 @@ static void take_answers(size_t server)
             continue;
         struct view *v = &s->views[server];
         int rcode = packet[3] & 15;
+        v->outstanding = false;
         v->wrong += rcode != 0 && rcode != 3;
         if (memmem(packet + s->question_size, size - s->question_size, s->mark, s->mark_size) != NULL)
             shown(s, server, v->asked, now);
@@ -158,6 +161,8 @@ static void ask(struct slot *s, size_t server, uint64_t now)
         shown(s, server, 0, 0);
         return;
     }
+    v->late += v->outstanding;
+    v->outstanding = true;
     v->asked = now_ns();
     v->due = v->asked + AGAIN_NS; // sooner when there is an answer
     (void)!send(sockets[server], s->question, s->question_size, 0);
