@@ -97,6 +97,7 @@ static const char *const object_names[] = {"namespaces", "services",       "endp
 #define OBJECTS COUNT(object_names)
 
 static const char *const reasons[] = {"start", "expired", "refused", "failed", "corrupt", "unsupported"};
+static const char *const event_names[] = {"initial", "added", "modified", "deleted", "bookmark", "passed_over"};
 // HTTP statuses that API servers give, and what is none.
 static const int codes[] = {400,
                             401,
@@ -147,6 +148,12 @@ static struct metric_family relists_family = {
     .type = METRIC_COUNTER,
     .labels = {{"source"}, {"resource"}, {"reason", reasons, COUNT(reasons)}},
 };
+static struct metric_family events_family = {
+    .name = "clusterdns_kubernetes_events_total",
+    .help = "Events of watches, and objects of lists (initial), by resource and type.",
+    .type = METRIC_COUNTER,
+    .labels = {{"source"}, {"resource"}, {"type", event_names, COUNT(event_names)}},
+};
 static struct metric_family errors_family = {
     .name = "clusterdns_kubernetes_errors_total",
     .help = "Requests that failed, by resource and HTTP status, or what was there in place of one.",
@@ -161,7 +168,8 @@ static struct metric_family last_error_family = {
 };
 
 struct source_metrics {
-    struct metric *age[KUBE_KINDS], *relists[KUBE_KINDS], *errors[KUBE_KINDS], *last_error[KUBE_KINDS]; // or NULL
+    struct metric *age[KUBE_KINDS], *relists[KUBE_KINDS], *events[KUBE_KINDS], *errors[KUBE_KINDS],
+        *last_error[KUBE_KINDS]; // NULL for kinds that are not watched
     struct metric *objects, *bytes, *synced;
     unsigned wanted;              // bits by place in object_names
     uint64_t heard[KUBE_KINDS];   // monotonic ns; written by the kube thread, as all below
@@ -183,6 +191,7 @@ struct source_metrics *source_metrics_new(const char *name, const struct store_o
         values[1] = resource_names[i];
         m->age[i] = metric_series(&age_family, values);
         m->relists[i] = metric_series(&relists_family, values);
+        m->events[i] = metric_series(&events_family, values);
         m->errors[i] = metric_series(&errors_family, values);
         m->last_error[i] = metric_series(&last_error_family, values);
         m->heard[i] = clock_monotonic_ns();
@@ -237,6 +246,12 @@ void source_metrics_relist(struct source_metrics *m, enum kube_kind kind, enum r
 {
     if (m != NULL && EXPECT(m->relists[kind] != NULL))
         metric_count(m->relists[kind], METRIC_ELSEWHERE, reason, 1);
+}
+
+void source_metrics_event(struct source_metrics *m, enum kube_kind kind, enum counted what)
+{
+    if (m != NULL && EXPECT(m->events[kind] != NULL))
+        metric_count(m->events[kind], METRIC_ELSEWHERE, what, 1);
 }
 
 void source_metrics_trouble(struct source_metrics *m, enum kube_kind kind, int code)

@@ -31,6 +31,16 @@ enum relist {
     RELIST_UNSUPPORTED, ///< by WatchList they are not to be had
 };
 
+/// What an event was, or an object of a list.
+enum counted {
+    COUNTED_INITIAL, ///< part of a list, or of a WatchList's beginning
+    COUNTED_ADDED,
+    COUNTED_MODIFIED,
+    COUNTED_DELETED,
+    COUNTED_BOOKMARK,
+    COUNTED_PASSED_OVER, ///< it could not be understood
+};
+
 struct source_metrics;
 
 /// Series of a source, whose kinds are those that `options` asks for; `name` is copied. `api`: not manifests. NULL: out
@@ -48,6 +58,8 @@ void source_metrics_free(struct source_metrics *m);
 void source_metrics_heard(struct source_metrics *m, enum kube_kind kind);
 /// A list of a kind begins.
 void source_metrics_relist(struct source_metrics *m, enum kube_kind kind, enum relist reason);
+/// An event of a kind's has come.
+void source_metrics_event(struct source_metrics *m, enum kube_kind kind, enum counted what);
 /// A kind is in trouble: refused with this HTTP status, or one of these.
 #define TROUBLE_UNREACHABLE (-1) ///< no connection, or it broke
 #define TROUBLE_SILENT (-2)      ///< nothing came for too long

@@ -128,6 +128,16 @@ static void take_object(struct reflector *r, const struct event *e)
         (void)take_version(e->version, r->version);
 }
 
+static enum counted what_came(const struct reflector *r, const struct event *e)
+{
+    static const enum counted of_watch[] = {COUNTED_ADDED, COUNTED_MODIFIED, COUNTED_DELETED};
+    if (!e->wanted || e->type == EVENT_UNKNOWN || e->result != 0)
+        return COUNTED_PASSED_OVER;
+    if (e->type == EVENT_BOOKMARK)
+        return COUNTED_BOOKMARK;
+    return r->phase == PHASE_WATCH ? of_watch[e->type] : COUNTED_INITIAL;
+}
+
 static int take_event(void *arg, const struct event *e)
 {
     struct reflector *r = arg;
@@ -135,6 +145,7 @@ static int take_event(void *arg, const struct event *e)
         r->refusal = e->status;
         return CDNS_ECANCELED; // nothing follows
     }
+    source_metrics_event(r->feed->metrics, r->kind, what_came(r, e));
     if (!e->wanted)
         feed_log(r->feed, KEY(r, 2), LOG_LEVEL_WARNING, "%s: event passed over: it is about no %s", r->resource->plural,
                  r->resource->kind);

@@ -120,6 +120,8 @@ static void run_until(const char *series, double value)
 #define RELISTS(reason)                                                                                                \
     "clusterdns_kubernetes_relists_total{source=\"here\",resource=\"endpointslices\",reason=\"" reason "\"}"
 
+#define EVENTS(type) "clusterdns_kubernetes_events_total{source=\"here\",resource=\"endpointslices\",type=\"" type "\"}"
+
 static void programming_latency(void **unused)
 {
     (void)unused;
@@ -153,6 +155,12 @@ static void programming_latency(void **unused)
     assert_metric(
         "coredns_kubernetes_dns_programming_duration_seconds_bucket{service_kind=\"cluster_ip\",le=\"524.288\"}", 2);
     assert_metric(RELISTS("start"), 1);
+    assert_metric(EVENTS("initial"), 3);
+    assert_metric(EVENTS("added"), 4);
+    assert_metric(EVENTS("modified"), 2);
+    assert_metric(EVENTS("deleted"), 1);
+    assert_metric(EVENTS("bookmark"), 2);
+    assert_metric(EVENTS("passed_over"), -1);
     stop();
 }
 
