@@ -297,6 +297,16 @@ const char *client_content_type(const struct transfer *t)
     return type != NULL ? type : "";
 }
 
+// Says why a connection failed; libcurl leaves out what the system said about it.
+static void describe(const struct transfer *t, CURLcode code, char *text, size_t size)
+{
+    long number = 0;
+    if (code == CURLE_COULDNT_CONNECT)
+        curl_easy_getinfo(t->request.easy, CURLINFO_OS_ERRNO, &number);
+    snprintf(text, size, "%s%s%s", t->reason[0] != '\0' ? t->reason : curl_easy_strerror(code), number != 0 ? ": " : "",
+             number != 0 ? strerror((int)number) : "");
+}
+
 static void finish(struct transfer *t, CURLcode code)
 {
     curl_off_t retry_after = 0;
@@ -312,10 +322,10 @@ static void finish(struct transfer *t, CURLcode code)
         .reason = "",
     };
     // The texts outlive the transfer: the handler may start the next one.
-    char reason[CURL_ERROR_SIZE];
+    char reason[CURL_ERROR_SIZE + 64];
     if (code != CURLE_OK) {
         t->client->known = false;
-        snprintf(reason, sizeof reason, "%s", t->reason[0] != '\0' ? t->reason : curl_easy_strerror(code));
+        describe(t, code, reason, sizeof reason);
         result.reason = reason;
     }
     char *body = t->body;

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 import faulty  # noqa: E402
 import servers  # noqa: E402
+from audit import Audit  # noqa: E402
 from controlplane import ControlPlane  # noqa: E402
 
 
@@ -25,6 +26,18 @@ def server(plane):
     """Our server on that control plane, with `pods verified`."""
     with servers.clusterdns(servers.corefile("pods verified"), KUBECONFIG=plane.kubeconfig("dns")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def audit(tmp_path_factory):
+    return Audit(tmp_path_factory.mktemp("audit"))
+
+
+@pytest.fixture(scope="session")
+def quiet(audit):
+    """A control plane without controllers, on which little happens, and that keeps an `audit` log."""
+    with ControlPlane(api_flags=audit.flags) as quiet:
+        yield quiet
 
 
 def pytest_terminal_summary(terminalreporter):

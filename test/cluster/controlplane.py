@@ -262,6 +262,10 @@ class ControlPlane:
         names = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost,DNS:kubernetes.default.svc,IP:10.96.0.1"
         self._make_certificate(name, "/CN=kube-apiserver", names, authority, days)
 
+    def make_client_certificate(self, name, days=30):
+        """The same for a client in group system:masters."""
+        self._make_certificate(name, f"/O=system:masters/CN={name}", "extendedKeyUsage=clientAuth", days=days)
+
     def serve_certificate(self, name):
         """The API server takes NAME's certificate as its own; it looks at the files by itself."""
         for end in ("crt", "key"):
@@ -282,7 +286,7 @@ class ControlPlane:
         self.make_authority("ca")
         self.make_server_certificate("apiserver")
         self.serve_certificate("apiserver")
-        self._make_certificate("client", "/O=system:masters/CN=admin", "extendedKeyUsage=clientAuth")
+        self.make_client_certificate("client")
         self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "sa.key")
         self._openssl("ec", "-in", "sa.key", "-pubout", "-out", "sa.pub")
         with open(self.path("tokens.csv"), "w", encoding="utf-8") as file:

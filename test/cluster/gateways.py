@@ -19,16 +19,17 @@ from proxy import Proxy
 
 
 class PlaceProxy(Proxy):
-    """The API server at another address of this machine: `host`."""
+    """The API server at another address: `host`, of this machine or of a network (spaces.py)."""
 
-    def __init__(self, target, host, port=None):
+    def __init__(self, target, host, port=None, network=None):
         super().__init__(target)
-        self.host, self.port = host, port or self.port
+        self.host, self.port, self.network = host, port or self.port, network
         self.url = f"https://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def up(self):
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self.listener = socket.create_server((self.host, self.port), family=family)
+        with self.network.entered() if self.network else contextlib.nullcontext():
+            self.listener = socket.create_server((self.host, self.port), family=family)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
 
@@ -169,6 +170,7 @@ class _Connection:
         self.near.sendall(self.h2.data_to_send())
 
     def _relay(self, stream, headers):
+        self.front.before(headers[":path"])
         far = self.front.plane.connect(timeout=None)
         kept = {k: v for k, v in headers.items() if k in ("authorization", "accept", "user-agent")}
         with contextlib.suppress(OSError, http.client.HTTPException, h2.exceptions.ProtocolError):
@@ -208,7 +210,10 @@ class _Connection:
 
 
 class Http2Front:
-    """An API server behind HTTP/2: 127.0.0.1:`port`, with the API server's own certificate."""
+    """An API server behind HTTP/2: 127.0.0.1:`port`, with the API server's own certificate.
+
+    `before(path)` is called before a request is passed on.
+    """
 
     def __init__(self, plane):
         self.plane, self.port = plane, free_port()
@@ -217,6 +222,7 @@ class Http2Front:
         self.context.load_cert_chain(plane.path("apiserver.crt"), plane.path("apiserver.key"))
         self.context.set_alpn_protocols(["h2"])
         self.connections, self.requests = [], []
+        self.before = lambda path: None
 
     def __enter__(self):
         self.listener = socket.create_server(("127.0.0.1", self.port))

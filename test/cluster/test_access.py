@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every way to reach a real API server and to prove who we are, and an API server that says no."""
 
-import os
-import shutil
 import subprocess
 
-import pytest
 import servers
 import yaml
 from controlplane import TOKENS, ControlPlane, role_binding
@@ -13,12 +10,6 @@ from processes import wait_for
 
 NAME = "kubernetes.default.svc.cluster.local A"
 AGAIN_SECONDS = 45  # the client's longest pause, and a list
-
-
-@pytest.fixture(scope="module")
-def quiet():
-    with ControlPlane() as quiet:
-        yield quiet
 
 
 def assert_live(plane, server, namespace):
@@ -38,36 +29,6 @@ def test_endpoint_and_tls(quiet):
     tls = f"tls {quiet.path('client.crt')} {quiet.path('client.key')} {quiet.path('ca.crt')}"
     with servers.clusterdns(servers.corefile(tls, source=source)) as server:
         assert_live(quiet, server, "endpoint")
-
-
-def service_account_token(plane):
-    """A real token of kube-system/coredns, bound to the stock role."""
-    path = "/api/v1/namespaces/kube-system/serviceaccounts"
-    plane.request("POST", path, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "coredns"}})
-    binding = role_binding("system:coredns", "system:serviceaccount:kube-system:coredns")
-    binding["metadata"]["name"] = "system:coredns-account"
-    plane.apply_object(binding)
-    wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-    return plane.call("POST", f"{path}/coredns/token", wanted)["status"]["token"]
-
-
-def test_in_cluster(quiet, tmp_path):
-    """The pod's service account; the token is wrong at first, then rotated in as kubelet does."""
-    shutil.copy(quiet.path("ca.crt"), tmp_path / "ca.crt")
-    (tmp_path / "token").write_text("not-yet")
-    env = {
-        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-        "KUBERNETES_SERVICE_PORT": str(quiet.api_port),
-        "CLUSTERDNS_SERVICEACCOUNT_DIR": str(tmp_path),
-    }
-    corefile = servers.corefile("startup_timeout 1s", source="pods disabled")
-    with servers.clusterdns(corefile, ready=False, env=env) as server:
-        wait_for(lambda: "401" in server.log(), 10, "a log line that names the refusal")
-        assert not server.http_ready()
-        (tmp_path / "new").write_text(service_account_token(quiet))
-        os.replace(tmp_path / "new", tmp_path / "token")
-        server.wait_ready(AGAIN_SECONDS)
-        assert_live(quiet, server, "in-cluster")
 
 
 def test_wrong_authority(quiet, tmp_path):

@@ -3,26 +3,20 @@
 
 import base64
 import contextlib
-import os
 import shutil
 import subprocess
 
 import pytest
 import servers
 import yaml
-from controlplane import TOKENS, ControlPlane
+from controlplane import TOKENS
 from gateways import Http2Front, HttpProxy, HttpsProxy, PlaceProxy, SocksProxy
 from processes import wait_for
+from spaces import in_mounts
 
 ZONE = "svc.cluster.local"
 NAME = f"kubernetes.default.{ZONE} A"
 AGAIN_SECONDS = 45  # the client's longest pause, and a list
-
-
-@pytest.fixture(scope="module")
-def quiet():
-    with ControlPlane() as quiet:
-        yield quiet
 
 
 def exists(server, namespace):
@@ -59,20 +53,6 @@ def kubeconfig(plane, tmp_path, user="dns", **changes):
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
     return path
-
-
-def in_mounts(folder, mounts):
-    """A program that is our server in a mount namespace of its own, with {target: source} mounted; its path."""
-    lines = ["mount -t tmpfs tmpfs /run"]  # so that there is room for a service account's folder
-    for target, source in mounts.items():
-        lines.append(f"[ -e {target} ] || mkdir -p {target}")
-        lines.append(f"mount --bind {source} {target}")
-    inside, outside = folder / "inside", folder / "outside"
-    inside.write_text("\n".join(["#!/bin/sh -e", *lines, f'exec {servers.clusterdns_binary()} "$@"', ""]))
-    outside.write_text(f'#!/bin/sh\nexec unshare --mount {"" if os.getuid() == 0 else "--map-root-user"} {inside} "$@"\n')
-    inside.chmod(0o755)
-    outside.chmod(0o755)
-    return outside
 
 
 # ---- proxies ----
@@ -210,25 +190,37 @@ def test_goaway(quiet):
 # ---- who they are ----
 
 
+def test_certificate_for_another_name(quiet, tmp_path):
+    """The API server's certificate is none for the name by which it was asked for, or is meant to have."""
+    with HttpProxy(quiet.api_port) as proxy:
+        for place in (
+            {"server": "https://other.example:6443", "proxy-url": proxy.url},
+            {"server": quiet.url, "tls-server-name": "other.example"},
+        ):
+            with unready(kubeconfig(quiet, tmp_path, **place)) as server:
+                wait_log(server, "no alternative certificate subject name matches target host name 'other.example'")
+
+
 def test_kubeconfig_forms(quiet, tmp_path):
     """tokenFile and certificates by relative paths, data before files, one of several contexts."""
     shutil.copy(quiet.path("client.crt"), tmp_path / "cert.pem")
     shutil.copy(quiet.path("client.key"), tmp_path / "key.pem")
     shutil.copy(quiet.path("ca.crt"), tmp_path / "ca.pem")
     (tmp_path / "token").write_text(TOKENS["dns"][0] + "\n")
-    with open(quiet.path("ca.crt"), "rb") as file:
-        data = base64.b64encode(file.read()).decode()
+    data = {name: base64.b64encode(quiet.certificate(name).encode()).decode() for name in ("ca", "client")}
+    with open(quiet.path("client.key"), "rb") as file:
+        key = base64.b64encode(file.read()).decode()
     named = "kubernetes.default.svc"
     clusters = {
         "files": {"server": quiet.url, "certificate-authority": "ca.pem"},
-        "data": {"server": quiet.url, "certificate-authority": "missing.pem", "certificate-authority-data": data},
+        "data": {"server": quiet.url, "certificate-authority": "missing.pem", "certificate-authority-data": data["ca"]},
         "unverified": {"server": quiet.url, "insecure-skip-tls-verify": True, "disable-compression": True},
         "named": {"server": quiet.url, "certificate-authority": "ca.pem", "tls-server-name": named},
     }
     users = {
         "files": {"client-certificate": "cert.pem", "client-key": "key.pem"},
-        "data": {"tokenFile": "token", "token": "wrong"},
-        "unverified": {"tokenFile": "token"},
+        "data": {"client-certificate-data": data["client"], "client-key-data": key, "client-key": "missing.pem"},
+        "unverified": {"tokenFile": "token", "token": "wrong"},
         "named": {"token": TOKENS["dns"][0]},
     }
     contexts = [{"name": name, "context": {"cluster": name, "user": name}} for name in clusters]

@@ -242,7 +242,7 @@ class _Request(BaseHTTPRequestHandler):
     def usual(self):
         if self.resource is None:
             Status(404).answer(self)
-        elif self.headers.get("Authorization") != (f"Bearer {self.api.token}" if self.api.token else None):
+        elif self.headers.get("Authorization") != self.api.authorization:
             Recorded("services.unauthorized").answer(self)
         elif self.kind == "list":
             self.usual_list()
@@ -386,10 +386,10 @@ class _Listener(socketserver.ThreadingTCPServer):
 
 class ApiReplay:
     """The server. `tls=False`: plain HTTP, over which no token must come; `token`: asked for, None: must not come;
-    `watchlist=False`: WatchList is refused."""
+    `basic`: "USER:PASSWORD" asked for instead; `watchlist=False`: WatchList is refused."""
 
-    def __init__(self, tls=True, token="replay-token", watchlist=True):
-        self.token, self.watchlist = token if tls else None, watchlist
+    def __init__(self, tls=True, token="replay-token", watchlist=True, basic=None):
+        self.token, self.watchlist, self.basic = token if tls else None, watchlist, basic
         self.lock = threading.RLock()
         self.arrival = threading.Condition(self.lock)
         self.resources = {name: _Resource(name) for name in KINDS}
@@ -406,6 +406,13 @@ class ApiReplay:
     def __exit__(self, *unused):
         self.down()
         self.folder.cleanup()
+
+    @property
+    def authorization(self):
+        """The header that requests must have."""
+        if self.basic:
+            return f"Basic {base64.b64encode(self.basic.encode()).decode()}"
+        return f"Bearer {self.token}" if self.token else None
 
     @property
     def url(self):

@@ -446,6 +446,14 @@ def test_tls_server_name(setup, name, good):
         setup.wait_log("the API server cannot be reached: SSL: no alternative certificate subject name matches")
 
 
+def test_basic_auth(setup):
+    """API servers know it no more, those who stand before them do. Over plain HTTP it is not sent."""
+    api = setup.prepare(basic="me:secret word")
+    user = {"username": "me", "password": "secret word", "token": None}
+    setup.start(f"kubeconfig {api.kubeconfig(setup.path('kubeconfig'), **user)}")
+    setup.check_recorded()
+
+
 def test_endpoint(setup):
     api = setup.prepare(tls=False, token=None)
     setup.start(f"endpoint {api.url}")
