@@ -33,8 +33,10 @@ def exists(server, namespace):
 
 
 def assert_change(plane, server, namespace, seconds):
+    """Makes a namespace, which must be seen; returns its version."""
     plane.kubectl("create", "namespace", namespace)
     wait_for(lambda: exists(server, namespace), seconds, f"namespace {namespace} to be answered")
+    return int(plane.call("GET", f"/api/v1/namespaces/{namespace}")["metadata"]["resourceVersion"])
 
 
 def assert_resumed(asked):
@@ -156,11 +158,12 @@ def test_watch_resumes(quiet, audit):
     """Cut watches go on where they were; refused ones, too."""
     with Proxy(quiet.api_port) as proxy:
         with servers.clusterdns(servers.corefile(), KUBECONFIG=quiet.kubeconfig("dns", server=proxy.url)) as server:
-            assert_change(quiet, server, "before-the-cut", 2)
+            version = assert_change(quiet, server, "before-the-cut", 2)
             mark = audit.mark()
             proxy.interrupt()
             asked = audit.wait(mark, len(WATCHED), BACK_SECONDS, user="clusterdns")
             assert [one.what for one in asked] == ["watch"] * len(WATCHED)
+            assert {one.resource: int(one.version) for one in asked}["namespaces"] == version
             assert_change(quiet, server, "after-the-cut", 2)
             mark = audit.mark()
             proxy.cut()

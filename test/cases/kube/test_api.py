@@ -447,7 +447,7 @@ def test_tls_server_name(setup, name, good):
 
 
 def test_basic_auth(setup):
-    """API servers know it no more, those who stand before them do. Over plain HTTP it is not sent."""
+    """API servers know it no more, those who stand before them do."""
     api = setup.prepare(basic="me:secret word")
     user = {"username": "me", "password": "secret word", "token": None}
     setup.start(f"kubeconfig {api.kubeconfig(setup.path('kubeconfig'), **user)}")
