@@ -16,7 +16,7 @@ static uint64_t backoff(unsigned failures, uint64_t last, uint32_t random)
 // The step that tries the same again.
 static enum step same(const struct ending *e)
 {
-    return e->phase == PHASE_WATCH || e->phase == PHASE_CHECK ? STEP_WATCH : STEP_SYNC;
+    return e->purpose == PURPOSE_WATCH || e->purpose == PURPOSE_CHECK ? STEP_WATCH : STEP_SYNC;
 }
 
 // Watches end for all sorts of good reasons; only one that ends early again and again is a burden to the server.
@@ -33,7 +33,7 @@ static struct plan answered_watch(const struct ending *e, uint32_t random)
 // What was asked for is too old, or newer than the server's state.
 static struct plan version_unusable(const struct ending *e, uint64_t wait)
 {
-    if (e->phase == PHASE_WATCH) { // a state not older than the last one can still be had
+    if (e->purpose == PURPOSE_WATCH) { // a state not older than the last one can still be had
         bool at_once = e->lived_ms >= PLAN_LIVED_LONG_MS || e->failures < PLAN_FREE;
         return (struct plan){.step = STEP_SYNC, .wait_ms = at_once ? 0 : wait, .quiet = true};
     }
@@ -57,7 +57,7 @@ static struct plan after_status(const struct ending *e, uint64_t wait)
         return version_unusable(e, wait);
     if (e->protobuf && (s->code == 406 || s->code == 415))
         return (struct plan){.step = same(e), .quiet = true, .normal = true, .json = true};
-    if (e->phase == PHASE_WATCHLIST && is_unsupported(s->code))
+    if (e->purpose == PURPOSE_WATCHLIST && is_unsupported(s->code))
         return (struct plan){.step = STEP_LIST, .quiet = true, .normal = true};
     if (s->retry_after > 0 && (s->code == 429 || s->code >= 500) && e->failures < PLAN_RETRY_AFTER_TIMES) {
         long seconds = s->retry_after < PLAN_RETRY_AFTER_LAST ? s->retry_after : PLAN_RETRY_AFTER_LAST;
@@ -92,10 +92,10 @@ struct plan plan_next(const struct ending *e, uint32_t random)
         return of_optional(e, after_status(e, wait), random);
     if (e->status.code != 0)
         return after_status(e, wait);
-    if (e->phase == PHASE_WATCH && e->answered)
+    if (e->purpose == PURPOSE_WATCH && e->answered)
         return answered_watch(e, random);
     // Without the bookmark at its end a WatchList was not understood: an old server takes it for a plain watch.
-    if (e->phase == PHASE_WATCHLIST && e->answered && (e->silent || !e->failed))
+    if (e->purpose == PURPOSE_WATCHLIST && e->answered && (e->silent || !e->failed))
         return (struct plan){.step = STEP_LIST, .wait_ms = wait, .quiet = !e->silent};
     return (struct plan){.step = same(e), .wait_ms = wait};
 }

@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 /// What a request was for.
-enum phase {
-    PHASE_WATCHLIST, ///< initial events are under way: they name all objects
-    PHASE_LIST,      ///< a page of a list
-    PHASE_WATCH,     ///< changes (also behind a WatchList's initial events)
-    PHASE_CHECK,     ///< before them: has the server's state come as far as the last resource version?
+enum purpose {
+    PURPOSE_WATCHLIST, ///< initial events are under way: they name all objects
+    PURPOSE_LIST,      ///< a page of a list
+    PURPOSE_WATCH,     ///< changes (also behind a WatchList's initial events)
+    PURPOSE_CHECK,     ///< before them: has the server's state come as far as the last resource version?
 };
 
 /// How far a request came.
@@ -24,7 +24,7 @@ enum reach {
 
 /// How it ended.
 struct ending {
-    enum phase phase;
+    enum purpose purpose;
     struct api_status status; ///< code 0: not refused
     bool failed;              ///< the connection failed, was cut or gave no data for too long
     bool silent;              ///< … the last of these

@@ -24,7 +24,7 @@ struct reflector {
 
     // The request under way.
     struct transfer *transfer; // NULL: waiting
-    enum phase phase;
+    enum purpose purpose;
     enum step step;            // of the request to come
     uint64_t started, heard;   // monotonic, ns: the request, its latest byte
     unsigned agreed_seconds;   // when the server is to end the watch
@@ -88,11 +88,11 @@ static void synced(struct reflector *r)
 
 static void take_bookmark(struct reflector *r, const struct event *e)
 {
-    if (r->phase == PHASE_WATCH) {
+    if (r->purpose == PURPOSE_WATCH) {
         r->bookmarks = true;
         (void)take_version(e->version, r->version);
     } else if (e->initial_end && take_version(e->version, r->version)) {
-        r->phase = PHASE_WATCH;
+        r->purpose = PURPOSE_WATCH;
         synced(r);
     }
 }
@@ -112,7 +112,7 @@ static void count_programming(const struct reflector *r, const struct kube_objec
 // Applies an object; one that cannot be decoded is passed over, for the others must not wait for it.
 static void take_object(struct reflector *r, const struct event *e)
 {
-    bool initial = r->phase != PHASE_WATCH, good = e->type != EVENT_UNKNOWN && e->result == 0;
+    bool initial = r->purpose != PURPOSE_WATCH, good = e->type != EVENT_UNKNOWN && e->result == 0;
     uint64_t changes = store_changes(r->feed->store);
     if (e->type == EVENT_UNKNOWN)
         feed_log(r->feed, KEY(r, 3), LOG_LEVEL_WARNING, "%s: event of unknown type passed over", r->resource->plural);
@@ -135,7 +135,7 @@ static enum counted what_came(const struct reflector *r, const struct event *e)
         return COUNTED_PASSED_OVER;
     if (e->type == EVENT_BOOKMARK)
         return COUNTED_BOOKMARK;
-    return r->phase == PHASE_WATCH ? of_watch[e->type] : COUNTED_INITIAL;
+    return r->purpose == PURPOSE_WATCH ? of_watch[e->type] : COUNTED_INITIAL;
 }
 
 static int take_event(void *arg, const struct event *e)
@@ -209,13 +209,13 @@ static int on_answer(void *arg)
 {
     struct reflector *r = arg;
     heard(r);
-    if (r->phase != PHASE_LIST)
+    if (r->purpose != PURPOSE_LIST)
         measure(r);
     const char *type = client_content_type(r->transfer);
-    int result = stream_begin(r->stream, r->phase == PHASE_LIST, type);
+    int result = stream_begin(r->stream, r->purpose == PURPOSE_LIST, type);
     if (result == CDNS_EINVAL)
         snprintf(r->strange, sizeof r->strange, "%s", type[0] != '\0' ? type : "none");
-    if (result == 0 && r->phase == PHASE_WATCH)
+    if (result == 0 && r->purpose == PURPOSE_WATCH)
         recovered(r);
     return result;
 }
@@ -224,7 +224,7 @@ static int on_data(void *arg, const char *data, size_t len)
 {
     struct reflector *r = arg;
     heard(r);
-    return r->phase == PHASE_CHECK ? 0 : stream_feed(r->stream, data, len);
+    return r->purpose == PURPOSE_CHECK ? 0 : stream_feed(r->stream, data, len);
 }
 
 static void stop_request(struct reflector *r)
@@ -318,7 +318,7 @@ static bool take_other_version(struct reflector *r)
 // Why a request that ended so is followed by a list, if it is.
 static enum relist relist_reason(const struct ending *e, enum step next)
 {
-    bool instead = e->phase == PHASE_WATCHLIST && next == STEP_LIST;
+    bool instead = e->purpose == PURPOSE_WATCHLIST && next == STEP_LIST;
     return e->corrupt                                 ? RELIST_CORRUPT
            : e->status.expired || e->status.too_large ? RELIST_EXPIRED
            : instead                                  ? RELIST_UNSUPPORTED
@@ -334,7 +334,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     r->failures = plan_failures(r->failures, r->reach, reach);
     r->reach = reach;
     struct ending e = {
-        .phase = r->phase,
+        .purpose = r->purpose,
         .status = r->refusal,
         .failed = silent || result->error == CDNS_EIO || result->status == 0,
         .silent = silent,
@@ -362,7 +362,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     }
     r->failures = plan.good ? 0 : r->failures + !plan.normal;
     // A watch for changes of the future is no error for the server: it says nothing until its state is there again.
-    r->unsure = r->unsure || (e.phase == PHASE_WATCH && (unheard || result->status >= 500));
+    r->unsure = r->unsure || (e.purpose == PURPOSE_WATCH && (unheard || result->status >= 500));
     if (!plan.quiet)
         report(r, &e, result, plan.refused);
     if (plan.refused)
@@ -375,8 +375,8 @@ static void on_done(void *arg, const struct client_result *result)
     struct reflector *r = arg;
     struct client_result judged = *result;
     measure(r);
-    bool check = r->phase == PHASE_CHECK;
-    bool complete = (check || r->phase == PHASE_LIST) && result->status == 200 && result->error == 0;
+    bool check = r->purpose == PURPOSE_CHECK;
+    bool complete = (check || r->purpose == PURPOSE_LIST) && result->status == 200 && result->error == 0;
     if (complete && check)
         r->unsure = false;
     else if (complete)
@@ -393,7 +393,7 @@ static void on_done(void *arg, const struct client_result *result)
 static uint64_t deadline(const struct reflector *r)
 {
     bool answered = client_status(r->transfer) == 200;
-    if (r->phase != PHASE_WATCH || !answered)
+    if (r->purpose != PURPOSE_WATCH || !answered)
         return r->heard + r->timing.silence_ms * UINT64_C(1000000);
     if (r->bookmarks)
         return r->heard + r->timing.bookmark_ms * UINT64_C(1000000);
@@ -424,16 +424,16 @@ static void start_list(struct reflector *r)
     feed_relist_begin(r->feed, r->kind);
 }
 
-// The path of the request that `r->step` asks for; sets the phase.
+// The path of the request that `r->step` asks for; sets the purpose.
 static char *prepare(struct reflector *r)
 {
     r->agreed_seconds = r->timing.watch_seconds + random_below(r->timing.watch_seconds + 1);
     if (r->step == STEP_WATCH && r->unsure) {
-        r->phase = PHASE_CHECK;
+        r->purpose = PURPOSE_CHECK;
         return resource_check_path(r->resource, r->version);
     }
     if (r->step == STEP_WATCH) {
-        r->phase = PHASE_WATCH;
+        r->purpose = PURPOSE_WATCH;
         return resource_watch_path(r->resource, r->labels, r->version, r->agreed_seconds);
     }
     if (r->step != STEP_LIST) {
@@ -445,10 +445,10 @@ static char *prepare(struct reflector *r)
     if (r->token == NULL)
         start_list(r);
     if (r->step == STEP_SYNC || r->step == STEP_SYNC_ANEW) {
-        r->phase = PHASE_WATCHLIST;
+        r->purpose = PURPOSE_WATCHLIST;
         return resource_watchlist_path(r->resource, r->labels, r->anew ? "" : r->version, r->agreed_seconds);
     }
-    r->phase = PHASE_LIST;
+    r->purpose = PURPOSE_LIST;
     // A version that was seen is asked for unpaged: the server then answers from its cache, not from etcd.
     bool first = r->version[0] == '\0', paged = !r->unpaged && (first || r->anew || r->token != NULL);
     return resource_list_path(r->resource, r->labels,

@@ -18,59 +18,59 @@ static void steps(void **unused)
         bool waits, quiet;
     } cases[] = {
         // Streams that end in good order, or are cut.
-        {{.phase = PHASE_WATCH, .answered = true, LONG_LIVED}, STEP_WATCH, false, true},
-        {{.phase = PHASE_WATCH, .failed = true, LONG_LIVED}, STEP_WATCH, true, false}, // as a connection's time-out
-        {{.phase = PHASE_WATCH, .answered = true}, STEP_WATCH, false, true},
-        {{.phase = PHASE_WATCH, .answered = true, .failures = PLAN_FREE}, STEP_WATCH, true, true},
-        {{.phase = PHASE_WATCH, .failed = true, .answered = true, LONG_LIVED}, STEP_WATCH, false, true},
-        {{.phase = PHASE_WATCH, .failed = true, .answered = true}, STEP_WATCH, false, true},
-        {{.phase = PHASE_WATCH, .failed = true}, STEP_WATCH, true, false},
-        {{.phase = PHASE_WATCH, .failed = true, .unheard = true}, STEP_WATCH, true, false},
-        {{.phase = PHASE_WATCHLIST, .answered = true}, STEP_LIST, true, true},
-        {{.phase = PHASE_WATCHLIST, .answered = true, .failed = true, .silent = true}, STEP_LIST, true, false},
-        {{.phase = PHASE_WATCHLIST, .answered = true, .failed = true}, STEP_SYNC, true, false},
-        {{.phase = PHASE_WATCHLIST, .failed = true, .silent = true}, STEP_SYNC, true, false},
-        {{.phase = PHASE_LIST, .failed = true, .next_page = true}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_WATCH, .answered = true, LONG_LIVED}, STEP_WATCH, false, true},
+        {{.purpose = PURPOSE_WATCH, .failed = true, LONG_LIVED}, STEP_WATCH, true, false}, // as a connection's time-out
+        {{.purpose = PURPOSE_WATCH, .answered = true}, STEP_WATCH, false, true},
+        {{.purpose = PURPOSE_WATCH, .answered = true, .failures = PLAN_FREE}, STEP_WATCH, true, true},
+        {{.purpose = PURPOSE_WATCH, .failed = true, .answered = true, LONG_LIVED}, STEP_WATCH, false, true},
+        {{.purpose = PURPOSE_WATCH, .failed = true, .answered = true}, STEP_WATCH, false, true},
+        {{.purpose = PURPOSE_WATCH, .failed = true}, STEP_WATCH, true, false},
+        {{.purpose = PURPOSE_WATCH, .failed = true, .unheard = true}, STEP_WATCH, true, false},
+        {{.purpose = PURPOSE_WATCHLIST, .answered = true}, STEP_LIST, true, true},
+        {{.purpose = PURPOSE_WATCHLIST, .answered = true, .failed = true, .silent = true}, STEP_LIST, true, false},
+        {{.purpose = PURPOSE_WATCHLIST, .answered = true, .failed = true}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_WATCHLIST, .failed = true, .silent = true}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_LIST, .failed = true, .next_page = true}, STEP_SYNC, true, false},
         // Broken data.
-        {{.phase = PHASE_WATCH, .corrupt = true, LONG_LIVED}, STEP_SYNC, true, false},
-        {{.phase = PHASE_LIST, .corrupt = true}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_WATCH, .corrupt = true, LONG_LIVED}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_LIST, .corrupt = true}, STEP_SYNC, true, false},
         // A format that the server does not speak.
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 406}, .protobuf = true}, STEP_SYNC, false, true},
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 415}, .protobuf = true}, STEP_SYNC, false, true},
-        {{.phase = PHASE_LIST, .status = {.code = 406}, .protobuf = true}, STEP_SYNC, false, true},
-        {{.phase = PHASE_WATCH, .status = {.code = 406}, .protobuf = true}, STEP_WATCH, false, true},
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 406}}, STEP_LIST, false, true},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 406}, .protobuf = true}, STEP_SYNC, false, true},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 415}, .protobuf = true}, STEP_SYNC, false, true},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 406}, .protobuf = true}, STEP_SYNC, false, true},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 406}, .protobuf = true}, STEP_WATCH, false, true},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 406}}, STEP_LIST, false, true},
         // Too old, too new.
-        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, LONG_LIVED}, STEP_SYNC, false, true},
-        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}}, STEP_SYNC, false, true},
-        {{.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, .answered = true, .failures = PLAN_FREE},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 410, .expired = true}, LONG_LIVED}, STEP_SYNC, false, true},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 410, .expired = true}}, STEP_SYNC, false, true},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 410, .expired = true}, .answered = true, .failures = PLAN_FREE},
          STEP_SYNC,
          true,
          true},
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 410, .expired = true}, .has_version = true},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 410, .expired = true}, .has_version = true},
          STEP_SYNC_ANEW,
          false,
          true},
-        {{.phase = PHASE_LIST, .status = {.code = 504, .too_large = true, .retry_after = 9}, .has_version = true},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 504, .too_large = true, .retry_after = 9}, .has_version = true},
          STEP_SYNC_ANEW,
          false,
          true},
-        {{.phase = PHASE_LIST, .status = {.code = 410, .expired = true}}, STEP_SYNC_ANEW, true, false},
-        {{.phase = PHASE_LIST, .status = {.code = 410, .expired = true}, .next_page = true, .has_version = true},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 410, .expired = true}}, STEP_SYNC_ANEW, true, false},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 410, .expired = true}, .next_page = true, .has_version = true},
          STEP_LIST_ANEW,
          false,
          true},
         // Not understood.
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 422}}, STEP_LIST, false, true},
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 400}}, STEP_LIST, false, true},
-        {{.phase = PHASE_LIST, .status = {.code = 404}}, STEP_SYNC, true, false},
-        {{.phase = PHASE_WATCH, .status = {.code = 400}}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 422}}, STEP_LIST, false, true},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 400}}, STEP_LIST, false, true},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 404}}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 400}}, STEP_SYNC, true, false},
         // Refused.
-        {{.phase = PHASE_WATCH, .status = {.code = 401}, .failures = 50}, STEP_WATCH, true, false},
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 403}}, STEP_SYNC, true, false},
-        {{.phase = PHASE_WATCH, .status = {.code = 429}}, STEP_WATCH, true, false},
-        {{.phase = PHASE_WATCH, .status = {.code = 500}}, STEP_WATCH, true, false},
-        {{.phase = PHASE_WATCH, .status = {.code = 500}, .failures = PLAN_WATCH_FAILURES}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 401}, .failures = 50}, STEP_WATCH, true, false},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 403}}, STEP_SYNC, true, false},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 429}}, STEP_WATCH, true, false},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 500}}, STEP_WATCH, true, false},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 500}, .failures = PLAN_WATCH_FAILURES}, STEP_SYNC, true, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct plan p = plan_next(&cases[i].ending, 0);
@@ -87,15 +87,17 @@ static void optional_kinds(void **unused)
         struct ending ending;
         bool refused, seldom;
     } cases[] = {
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 404}}, false, false}, // a list may be had
-        {{.phase = PHASE_LIST, .status = {.code = 404}}, true, true},
-        {{.phase = PHASE_WATCHLIST, .status = {.code = 403}}, true, true},
-        {{.phase = PHASE_WATCH, .status = {.code = 403}}, true, true},
-        {{.phase = PHASE_LIST, .status = {.code = 500}}, false, false},
-        {{.phase = PHASE_LIST, .status = {.code = 500}, .failures = PLAN_OPTIONAL_FAILURES}, true, false},
-        {{.phase = PHASE_LIST, .status = {.code = 401}, .failures = PLAN_OPTIONAL_FAILURES - 1}, false, false},
-        {{.phase = PHASE_LIST, .failed = true, .unheard = true, .failures = 50}, false, false}, // nobody said anything
-        {{.phase = PHASE_LIST, .corrupt = true, .failures = 50}, false, false},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 404}}, false, false}, // a list may be had
+        {{.purpose = PURPOSE_LIST, .status = {.code = 404}}, true, true},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 403}}, true, true},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 403}}, true, true},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 500}}, false, false},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 500}, .failures = PLAN_OPTIONAL_FAILURES}, true, false},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 401}, .failures = PLAN_OPTIONAL_FAILURES - 1}, false, false},
+        {{.purpose = PURPOSE_LIST, .failed = true, .unheard = true, .failures = 50},
+         false,
+         false}, // nobody said anything
+        {{.purpose = PURPOSE_LIST, .corrupt = true, .failures = 50}, false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ending e = cases[i].ending;
@@ -117,7 +119,7 @@ static uint64_t wait_of(struct ending e, unsigned failures, uint32_t random)
 static void waits(void **unused)
 {
     (void)unused;
-    const struct ending cut = {.phase = PHASE_LIST, .failed = true};
+    const struct ending cut = {.purpose = PURPOSE_LIST, .failed = true};
     assert_int_equal(wait_of(cut, 0, 0), 800);
     assert_int_equal(wait_of(cut, 0, UINT32_MAX), 1599);
     assert_int_equal(wait_of(cut, PLAN_FREE, 0), 800);
@@ -125,13 +127,13 @@ static void waits(void **unused)
     assert_int_equal(wait_of(cut, PLAN_FREE + 3, 0), 6400);
     assert_int_equal(wait_of(cut, 9, 0), 15000);
     assert_int_equal(wait_of(cut, UINT32_MAX, UINT32_MAX), 29999);
-    const struct ending unheard = {.phase = PHASE_WATCH, .failed = true, .unheard = true};
+    const struct ending unheard = {.purpose = PURPOSE_WATCH, .failed = true, .unheard = true};
     assert_int_equal(wait_of(unheard, 100, 0), 1500);
     assert_int_equal(wait_of(unheard, 100, UINT32_MAX), 2999);
-    const struct ending busy = {.phase = PHASE_WATCH, .status = {.code = 429, .retry_after = 7}};
+    const struct ending busy = {.purpose = PURPOSE_WATCH, .status = {.code = 429, .retry_after = 7}};
     assert_int_equal(wait_of(busy, 0, 5), 7000);
     assert_int_equal(wait_of(busy, PLAN_RETRY_AFTER_TIMES, 0), 15000);
-    const struct ending long_busy = {.phase = PHASE_LIST, .status = {.code = 503, .retry_after = 86400}};
+    const struct ending long_busy = {.purpose = PURPOSE_LIST, .status = {.code = 503, .retry_after = 86400}};
     assert_int_equal(wait_of(long_busy, 0, 0), 30000);
 }
 
@@ -140,8 +142,10 @@ static void waits(void **unused)
 static void cut_watches(void **unused)
 {
     (void)unused;
-    const struct ending cut = {.phase = PHASE_WATCH, .failed = true, .answered = true, .lived_ms = PLAN_LIVED_MS - 1};
-    struct ending e = cut, expired = {.phase = PHASE_WATCH, .status = {.code = 410, .expired = true}, .answered = true};
+    const struct ending cut = {
+        .purpose = PURPOSE_WATCH, .failed = true, .answered = true, .lived_ms = PLAN_LIVED_MS - 1};
+    struct ending e = cut,
+                  expired = {.purpose = PURPOSE_WATCH, .status = {.code = 410, .expired = true}, .answered = true};
     for (int i = 0; i < 100; i++) {
         struct plan p = plan_next(&e, UINT32_MAX);
         assert_int_equal(p.step, STEP_WATCH);
@@ -174,11 +178,11 @@ static void failures_of_another_kind(void **unused)
 static void good_endings(void **unused)
 {
     (void)unused;
-    const struct ending good = {.phase = PHASE_WATCH, .failed = true, .answered = true, LONG_LIVED};
-    const struct ending bad = {.phase = PHASE_WATCH, .answered = true};
+    const struct ending good = {.purpose = PURPOSE_WATCH, .failed = true, .answered = true, LONG_LIVED};
+    const struct ending bad = {.purpose = PURPOSE_WATCH, .answered = true};
     assert_true(plan_next(&good, 0).good);
     assert_false(plan_next(&bad, 0).good);
-    const struct ending refused = {.phase = PHASE_WATCHLIST, .status = {.code = 422}};
+    const struct ending refused = {.purpose = PURPOSE_WATCHLIST, .status = {.code = 422}};
     assert_true(plan_next(&refused, 0).normal);
     assert_false(plan_next(&bad, 0).normal);
 }
