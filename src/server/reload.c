@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DRAINED_NS UINT64_C(5000000000) // so long an address that is served no more may finish what was asked
@@ -84,11 +85,26 @@ void server_reload_if_changed(const struct server_state *state)
     server_wake(s);
 }
 
+// A pipe gives its contents once, and opening one can wait for ever.
+static bool can_be_read_again(struct server_state *s)
+{
+    char error[CONFIG_ERROR_MAX];
+    struct stat st;
+    const char *path = corefile_path(s->options);
+    if (path == NULL || stat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) // others say the rest
+        return true;
+    snprintf(error, sizeof error, "%s is not a regular file: it cannot be read again; restart to load a new one", path);
+    log_problem(s, error);
+    return false;
+}
+
 // A generation that runs beside the present one, with sockets for all its addresses.
 static int start_next(struct server_state *s, struct generation **out)
 {
     char error[CONFIG_ERROR_MAX] = "";
     struct generation *g;
+    if (!can_be_read_again(s))
+        return CDNS_EINVAL;
     int rc = reload_build(s->options, log_problem, s, &g);
     if (rc != 0)
         return rc;
