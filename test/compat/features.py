@@ -159,7 +159,9 @@ def of_corefile(text):
         if option in text:
             yield option
     yield from (
-        f"option {word}" for word in ("namespaces", "ttl", "fallthrough") if re.search(rf"^ +{word}\b", text, re.M)
+        f"option {word}"
+        for word in ("namespaces", "namespace_labels", "labels", "ttl", "fallthrough")
+        if re.search(rf"^ +{word}\b", text, re.M)
     )
     if re.search(r"fallthrough \S", text):
         yield "fallthrough in some zones"

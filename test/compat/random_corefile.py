@@ -38,6 +38,19 @@ REVERSE = [
 FALLTHROUGHS = [
     "", "", "in-addr.arpa ip6.arpa", "shop.svc.cluster.local 10.in-addr.arpa", "CLUSTER.local", "odd.svc.cluster.local a.svc.cluster.local", ".",
 ]  # fmt: skip
+LABELS = [  # of slices mostly: nothing else has so many
+    "!service.kubernetes.io/headless",
+    "!endpointslice.kubernetes.io/managed-by",
+    "kubernetes.io/service-name notin (web, db, svc)",
+    "!nobody,kubernetes.io/service-name notin (pod,)",
+    "kubernetes.io/service-name",
+]
+NAMESPACE_LABELS = [
+    "kubernetes.io/metadata.name in (shop, a, odd, absent)",
+    "kubernetes.io/metadata.name notin (shop, 1st-floor)",
+    "kubernetes.io/metadata.name=shop",
+    "!clusterdns.test/delete",
+]
 TTLS = [0, 1, 5, 30, 299, 300, 301, 3600]
 
 
@@ -73,6 +86,10 @@ def _options(rng):
         lines.append("noendpoints")
     if chance(rng, 0.12):
         lines.append("namespaces " + " ".join(rng.sample([*NAMESPACES, "absent"], rng.randint(2, 8))))
+    elif chance(rng, 0.1):
+        lines.append(f"namespace_labels {rng.choice(NAMESPACE_LABELS)}")
+    if chance(rng, 0.1):
+        lines.append(f"labels {rng.choice(LABELS)}")
     rng.shuffle(lines)
     return lines
 

@@ -43,7 +43,8 @@ Service that is being deleted; EndpointSlice that is being deleted; Pod that is 
 
 COREFILE = """
 pods disabled; pods insecure; pods verified; noendpoints; endpoint_pod_names; ignore empty_service; option namespaces; option ttl
-option fallthrough; fallthrough in some zones; ttl 0; ttl 3600; root zone; zone of a reverse block; zones in odd case; zones of the block
+option namespace_labels; option labels; option fallthrough; fallthrough in some zones; ttl 0; ttl 3600; root zone
+zone of a reverse block; zones in odd case; zones of the block
 nested zones; several blocks; whoami behind
 """
 
