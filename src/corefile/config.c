@@ -233,17 +233,40 @@ static int read_duration(const char *text, int64_t *ns, const char **bad_unit)
     return store_signed(negative, total, ns);
 }
 
+#define QUOTED_MAX (CONFIG_ERROR_MAX / 2 - 32) // two have room in an error
+
+// Writes `len` bytes of text as Go's package time quotes them: bytes that are not ASCII's printable ones in
+// hexadecimal.
+static const char *quote_bytes(const char *text, size_t len, char out[QUOTED_MAX])
+{
+    size_t n = 0;
+    out[n++] = '"';
+    for (size_t i = 0; i < len && n + 6 < QUOTED_MAX; i++) {
+        unsigned char c = (unsigned char)text[i];
+        const char *form = c < ' ' || c >= 0x80 ? "\\x%02x" : c == '"' || c == '\\' ? "\\%c" : "%c";
+        n += (size_t)snprintf(out + n, QUOTED_MAX - n, form, c);
+    }
+    out[n++] = '"';
+    out[n] = '\0';
+    return out;
+}
+
 int config_duration(const char *text, int64_t *ns, char *error)
 {
+    char whole[QUOTED_MAX], unit[QUOTED_MAX];
     const char *bad_unit = NULL;
     int result = read_duration(text, ns, &bad_unit);
+    if (result == 0)
+        return 0;
     size_t len = bad_unit != NULL ? strcspn(bad_unit, ".0123456789") : 0;
-    if (result != 0 && bad_unit == NULL)
-        snprintf(error, CONFIG_ERROR_MAX, "time: invalid duration \"%s\"", text);
-    else if (result != 0 && len == 0)
-        snprintf(error, CONFIG_ERROR_MAX, "time: missing unit in duration \"%s\"", text);
-    else if (result != 0)
-        snprintf(error, CONFIG_ERROR_MAX, "time: unknown unit \"%.*s\" in duration \"%s\"", (int)len, bad_unit, text);
+    quote_bytes(text, strlen(text), whole);
+    if (bad_unit == NULL)
+        snprintf(error, CONFIG_ERROR_MAX, "time: invalid duration %s", whole);
+    else if (len == 0)
+        snprintf(error, CONFIG_ERROR_MAX, "time: missing unit in duration %s", whole);
+    else
+        snprintf(error, CONFIG_ERROR_MAX, "time: unknown unit %s in duration %s", quote_bytes(bad_unit, len, unit),
+                 whole);
     return result;
 }
 

@@ -164,6 +164,8 @@ static void test_duration_errors(void **state)
         {"1h-2m", "time: unknown unit \"h-\" in duration \"1h-2m\""},
         {"99999999999999999999x", "time: invalid duration \"99999999999999999999x\""},
         {"99999999999h", "time: invalid duration \"99999999999h\""},
+        {"1ä", "time: unknown unit \"\\xc3\\xa4\" in duration \"1\\xc3\\xa4\""},
+        {"1\"\\\n", "time: unknown unit \"\\\"\\\\\\x0a\" in duration \"1\\\"\\\\\\x0a\""},
     };
     int64_t ns;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
