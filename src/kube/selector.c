@@ -11,11 +11,11 @@
 #define LABEL_MAX 63   // bytes of a key's name, and of a value
 #define PREFIX_MAX 253 // bytes of a key's prefix, a DNS subdomain
 
-enum operator{ OP_EQUALS, OP_NOT_EQUALS, OP_IN, OP_NOT_IN, OP_EXISTS, OP_NOT_EXISTS, OP_GREATER, OP_LESS };
+enum op { OP_EQUALS, OP_NOT_EQUALS, OP_IN, OP_NOT_IN, OP_EXISTS, OP_NOT_EXISTS, OP_GREATER, OP_LESS };
 
 struct requirement {
     const char *key;
-    enum operator operator;
+    enum op op;
     const char **values; // sorted, each once
     size_t nvalues;
     size_t place; // in the text
@@ -33,8 +33,7 @@ struct parser {
     const char *at; // behind the token at hand
     enum token token;
     const char *word; // the token's text
-    enum operator
-    operator; // of a TOKEN_OPERATOR; of a TOKEN_WORD that can be one too: OP_IN, OP_NOT_IN, else OP_EXISTS
+    enum op op;       // of a TOKEN_OPERATOR; of a TOKEN_WORD that can be one too: OP_IN, OP_NOT_IN, else OP_EXISTS
     struct arena *arena;
     char *error;
     size_t error_size;
@@ -69,7 +68,7 @@ static void take_special(struct parser *p)
     static const struct {
         const char *text;
         enum token token;
-        enum operator operator;
+        enum op op;
     } all[] = {
         {"==", TOKEN_OPERATOR, OP_EQUALS}, {"!=", TOKEN_OPERATOR, OP_NOT_EQUALS}, {"=", TOKEN_OPERATOR, OP_EQUALS},
         {">", TOKEN_OPERATOR, OP_GREATER}, {"<", TOKEN_OPERATOR, OP_LESS},        {"!", TOKEN_NOT, OP_EXISTS},
@@ -78,7 +77,7 @@ static void take_special(struct parser *p)
     while (strncmp(p->at, all[i].text, strlen(all[i].text)) != 0)
         i++;
     p->token = all[i].token;
-    p->operator= all[i].operator;
+    p->op = all[i].op;
     p->word = all[i].text;
     p->at += strlen(all[i].text);
 }
@@ -88,7 +87,7 @@ static int next(struct parser *p)
 {
     while (is_space(*p->at))
         p->at++;
-    p->operator= OP_EXISTS;
+    p->op = OP_EXISTS;
     if (is_special(*p->at)) {
         take_special(p);
         return 0;
@@ -101,9 +100,9 @@ static int next(struct parser *p)
     if (p->word == NULL)
         return CDNS_ENOMEM;
     if (strcmp(p->word, "in") == 0)
-        p->operator= OP_IN;
+        p->op = OP_IN;
     else if (strcmp(p->word, "notin") == 0)
-        p->operator= OP_NOT_IN;
+        p->op = OP_NOT_IN;
     return 0;
 }
 
@@ -238,7 +237,7 @@ static void complain_value(struct parser *p, const struct requirement *r, size_t
 // Complains of all values that are none; several complaints stand in brackets.
 static int check_values(struct parser *p, const struct requirement *r)
 {
-    bool number = r->operator== OP_GREATER || r->operator== OP_LESS;
+    bool number = r->op == OP_GREATER || r->op == OP_LESS;
     size_t bad = number && !is_integer(r->values[0]), told = 0;
     for (size_t i = 0; i < r->nvalues; i++)
         bad += !is_value(r->values[i]);
@@ -348,21 +347,21 @@ static int parse_value(struct parser *p, struct requirement *r)
 
 static int parse_restriction(struct parser *p, struct requirement *r)
 {
-    if (p->token != TOKEN_OPERATOR && p->operator== OP_EXISTS)
+    if (p->token != TOKEN_OPERATOR && p->op == OP_EXISTS)
         return expected(p, ", expected: in, notin, =, ==, !=, gt, lt");
-    r->operator= p->operator;
+    r->op = p->op;
     int result = next(p);
     if (result == 0)
-        result = r->operator== OP_IN || r->operator== OP_NOT_IN ? parse_values(p, r) : parse_value(p, r);
+        result = r->op == OP_IN || r->op == OP_NOT_IN ? parse_values(p, r) : parse_value(p, r);
     return result != 0 ? result : check_values(p, r);
 }
 
 static int parse_requirement(struct parser *p, struct requirement *r)
 {
     int result = 0;
-    r->operator= OP_EXISTS;
+    r->op = OP_EXISTS;
     if (p->token == TOKEN_NOT) {
-        r->operator= OP_NOT_EXISTS;
+        r->op = OP_NOT_EXISTS;
         result = next(p);
     }
     if (result != 0)
@@ -373,7 +372,7 @@ static int parse_requirement(struct parser *p, struct requirement *r)
     result = check_key(p, r->key);
     if (result == 0)
         result = next(p);
-    if (result != 0 || r->operator== OP_NOT_EXISTS || p->token == TOKEN_END || p->token == TOKEN_COMMA)
+    if (result != 0 || r->op == OP_NOT_EXISTS || p->token == TOKEN_END || p->token == TOKEN_COMMA)
         return result;
     return parse_restriction(p, r);
 }
@@ -413,8 +412,8 @@ static int compare_requirements(const void *a, const void *b)
     int by_key = strcmp(x->key, y->key);
     if (by_key != 0)
         return by_key;
-    if ((x->operator== OP_EQUALS) != (y->operator== OP_EQUALS))
-        return x->operator== OP_EQUALS ? -1 : 1;
+    if ((x->op == OP_EQUALS) != (y->op == OP_EQUALS))
+        return x->op == OP_EQUALS ? -1 : 1;
     return x->place < y->place ? -1 : 1;
 }
 
@@ -426,21 +425,21 @@ static int arrange(struct parser *p, struct selector *s)
     const struct requirement *refused = NULL;
     qsort(all, s->n, sizeof *all, compare_requirements);
     for (size_t i = 0; i < s->n; i++) {
-        bool bad = all[i].operator== OP_NOT_EQUALS || all[i].operator== OP_GREATER || all[i].operator== OP_LESS;
+        bool bad = all[i].op == OP_NOT_EQUALS || all[i].op == OP_GREATER || all[i].op == OP_LESS;
         if (bad && refused == NULL)
             refused = &all[i];
     }
     if (refused != NULL) {
         p->error[0] = '\0';
-        if (refused->operator== OP_NOT_EQUALS)
+        if (refused->op == OP_NOT_EQUALS)
             PUT(p, "\"!=\" is not a valid label selector operator");
         else
-            PUT(p, "\"%s\" isn't supported in label selectors", refused->operator== OP_GREATER ? "gt" : "lt");
+            PUT(p, "\"%s\" isn't supported in label selectors", refused->op == OP_GREATER ? "gt" : "lt");
         return CDNS_ESYNTAX;
     }
     for (size_t i = 0; i < s->n; i++) {
-        bool again = n > 0 && all[i].operator== OP_EQUALS && all[n - 1].operator== OP_EQUALS &&
-                                  strcmp(all[n - 1].key, all[i].key) == 0;
+        bool again =
+            n > 0 && all[i].op == OP_EQUALS && all[n - 1].op == OP_EQUALS && strcmp(all[n - 1].key, all[i].key) == 0;
         all[again ? n - 1 : n++] = all[i];
     }
     s->n = n;
@@ -455,16 +454,16 @@ static void append(char **out, const char *text)
 static void append_requirement(char **out, const struct requirement *r)
 {
     static const char *const signs[] = {[OP_EQUALS] = "=", [OP_IN] = " in (", [OP_NOT_IN] = " notin ("};
-    append(out, r->operator== OP_NOT_EXISTS ? "!" : "");
+    append(out, r->op == OP_NOT_EXISTS ? "!" : "");
     append(out, r->key);
-    if (r->operator== OP_EXISTS || r->operator== OP_NOT_EXISTS)
+    if (r->op == OP_EXISTS || r->op == OP_NOT_EXISTS)
         return;
-    append(out, signs[r->operator]);
+    append(out, signs[r->op]);
     for (size_t i = 0; i < r->nvalues; i++) {
         append(out, i > 0 ? "," : "");
         append(out, r->values[i]);
     }
-    append(out, r->operator== OP_EQUALS ? "" : ")");
+    append(out, r->op == OP_EQUALS ? "" : ")");
 }
 
 static int write_text(struct parser *p, struct selector *s)
@@ -525,7 +524,7 @@ bool selector_matches(const struct selector *s, selector_lookup lookup, const vo
     for (size_t i = 0; i < s->n; i++) {
         const struct requirement *r = &s->requirements[i];
         const char *value = lookup(labels, r->key);
-        bool wanted = r->operator!= OP_NOT_EXISTS && r->operator!= OP_NOT_IN;
+        bool wanted = r->op != OP_NOT_EXISTS && r->op != OP_NOT_IN;
         bool selected = value != NULL && (r->nvalues == 0 || has_value(r, value));
         if (selected != wanted)
             return false;
