@@ -20,9 +20,7 @@ static void on_turn(uv_check_t *check)
 void feed_init(struct feed *f, uv_loop_t *loop, struct store *store, const struct store_options *options,
                const struct feed_listener *listener)
 {
-    *f = (struct feed){.store = store, .listener = *listener};
-    f->wanted = 1u << KUBE_NAMESPACE | 1u << KUBE_SERVICE | (options->endpoints ? 1u << KUBE_ENDPOINTSLICE : 0) |
-                (options->pods ? 1u << KUBE_POD : 0) | (options->imports ? IMPORTS : 0);
+    *f = (struct feed){.store = store, .listener = *listener, .wanted = store_kinds(options)};
     uv_check_init(loop, &f->check);
     f->check.data = f;
     uv_check_start(&f->check, on_turn);

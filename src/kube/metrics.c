@@ -178,9 +178,7 @@ struct source_metrics {
 
 struct source_metrics *source_metrics_new(const char *name, const struct store_options *options, bool api)
 {
-    const unsigned kinds = 1u << KUBE_NAMESPACE | 1u << KUBE_SERVICE |
-                           (options->endpoints ? 1u << KUBE_ENDPOINTSLICE : 0) | (options->pods ? 1u << KUBE_POD : 0) |
-                           (options->imports ? 1u << KUBE_SERVICE_IMPORT | 1u << KUBE_IMPORTED_SLICE : 0);
+    const unsigned kinds = store_kinds(options);
     struct source_metrics *m = calloc(1, sizeof *m);
     if (m == NULL)
         return NULL;

@@ -428,6 +428,13 @@ static uint64_t hash_slice(uint64_t word)
     return ((const struct slice *)word_pointer(word))->id[0];
 }
 
+unsigned store_kinds(const struct store_options *options)
+{
+    return 1u << KUBE_NAMESPACE | 1u << KUBE_SERVICE | (options->endpoints ? 1u << KUBE_ENDPOINTSLICE : 0) |
+           (options->pods ? 1u << KUBE_POD : 0) |
+           (options->imports ? 1u << KUBE_SERVICE_IMPORT | 1u << KUBE_IMPORTED_SLICE : 0);
+}
+
 struct store *store_new(const struct store_options *options)
 {
     struct store *s = calloc(1, sizeof *s);

@@ -21,6 +21,8 @@ struct store_options {
     bool imports;   ///< keep ServiceImports and their slices (multicluster)
 };
 
+/// The kinds of objects that a store with these options keeps: bits by enum kube_kind. Pure.
+unsigned store_kinds(const struct store_options *options);
 /// NULL when memory is short.
 struct store *store_new(const struct store_options *options);
 /// No reader may be inside a read section of this store any more.
