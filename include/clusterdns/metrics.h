@@ -102,7 +102,8 @@ static inline void metric_count(struct metric *m, uint32_t worker, unsigned plac
     __atomic_store_n(cell, *cell + n, __ATOMIC_RELAXED);
 }
 
-/// Adds to the sum of a histogram: a cell that holds a double. As metric_count().
+/// The part of metric_observe() that adds to the histogram's sum: `cell` holds the bits of a double. `shared`: other
+/// threads add to it too.
 static inline void metric_sum(uint64_t *cell, bool shared, double value)
 {
     uint64_t old = __atomic_load_n(cell, __ATOMIC_RELAXED), bits;

@@ -42,9 +42,11 @@ struct plugin {
     void (*destroy)(void *self);
     /// Opens timers, health checks, listeners of its own. Main thread; must not block for long, but may wait up to a
     /// configured time for a first sync if it runs s->loop meanwhile and stops waiting when server_stopping(). A
-    /// failure (text in s->error, or empty: error_text()) stops the start of the server.
+    /// failure (text in s->error, or empty: error_text()) stops the start of the server, or the reload. In a reload the
+    /// former configuration's instance of the plugin still serves, and is stopped after this has returned.
     int (*start)(void *self, const struct plugin_start *s);
-    /// The opposite of .start; after it returns the instance starts nothing new. Main thread.
+    /// The opposite of .start; after it returns the instance starts nothing new. After a reload, parked queries may
+    /// still come back to it on workers, until .destroy. Main thread.
     void (*stop)(void *self);
     /// SIGTERM came: .stop will follow as soon as every instance's delay is over. Returns for how many nanoseconds the
     /// server is to go on answering (health's lameduck). Main thread.

@@ -66,20 +66,20 @@ static void read_metadata(struct draft *d, struct protobuf m) // ObjectMeta
     struct entry entry;
     while (protobuf_next(&m, &f)) {
         switch (f.tag) {
-        case PROTOBUF_BYTES(1):
+        case PROTOBUF_BYTES(1): // name
             d->name = text_of(d, &f);
             break;
-        case PROTOBUF_BYTES(3):
+        case PROTOBUF_BYTES(3): // namespace
             d->namespace_ = text_of(d, &f);
             break;
-        case PROTOBUF_BYTES(9):
+        case PROTOBUF_BYTES(9): // deletionTimestamp
             d->deleting = true;
             break;
-        case PROTOBUF_BYTES(11):
+        case PROTOBUF_BYTES(11): // labels
             entry = entry_of(protobuf_inside(&m, &f));
             read_label(d, &entry);
             break;
-        case PROTOBUF_BYTES(12):
+        case PROTOBUF_BYTES(12): // annotations
             entry = entry_of(protobuf_inside(&m, &f));
             read_annotation(d, &entry);
             break;
@@ -112,19 +112,19 @@ static void read_service(struct draft *d, struct protobuf m) // ServiceSpec
     struct protobuf_field f;
     while (protobuf_next(&m, &f)) {
         switch (f.tag) {
-        case PROTOBUF_BYTES(1):
+        case PROTOBUF_BYTES(1): // ports
             read_port(d, protobuf_inside(&m, &f));
             break;
-        case PROTOBUF_BYTES(3):
+        case PROTOBUF_BYTES(3): // clusterIP
             d->address = text_of(d, &f);
             break;
-        case PROTOBUF_BYTES(4):
+        case PROTOBUF_BYTES(4): // type
             d->type = text_of(d, &f);
             break;
-        case PROTOBUF_BYTES(10):
+        case PROTOBUF_BYTES(10): // externalName
             d->external_name = text_of(d, &f);
             break;
-        case PROTOBUF_BYTES(18):
+        case PROTOBUF_BYTES(18): // clusterIPs
             draft_address(d, address_of(&f, space));
             break;
         default:
@@ -162,19 +162,19 @@ static void read_endpoint(struct draft *d, struct protobuf m) // Endpoint
     struct protobuf_field f;
     while (protobuf_next(&m, &f)) {
         switch (f.tag) {
-        case PROTOBUF_BYTES(1):
+        case PROTOBUF_BYTES(1): // addresses
             draft_endpoint_address(d, address_of(&f, space));
             break;
-        case PROTOBUF_BYTES(2):
+        case PROTOBUF_BYTES(2): // conditions
             endpoint.unready = is_unready(protobuf_inside(&m, &f));
             break;
-        case PROTOBUF_BYTES(3):
+        case PROTOBUF_BYTES(3): // hostname
             endpoint.hostname = text_of(d, &f);
             break;
-        case PROTOBUF_BYTES(4):
+        case PROTOBUF_BYTES(4): // targetRef
             endpoint.target = name_of_target(d, protobuf_inside(&m, &f));
             break;
-        case PROTOBUF_BYTES(7):
+        case PROTOBUF_BYTES(7): // zone
             endpoint.zone = text_of(d, &f);
             break;
         default:

@@ -18,7 +18,7 @@ extern const char draft_no_text[];
 #define LABEL_CLUSTER "multicluster.kubernetes.io/source-cluster"
 #define ANNOTATION_TRIGGERED "endpoints.kubernetes.io/last-change-trigger-time"
 
-#define DRAFT_NO_NUMBER INT64_MIN
+#define DRAFT_NO_NUMBER INT64_MIN ///< draft_port.number of what is no whole number
 
 /// A port as it was read.
 struct draft_port {

@@ -12,6 +12,7 @@
 
 enum event_type { EVENT_ADDED, EVENT_MODIFIED, EVENT_DELETED, EVENT_BOOKMARK, EVENT_ERROR, EVENT_UNKNOWN };
 
+/// Annotation of the bookmark behind the last of a WatchList's initial events.
 #define EVENT_INITIAL_END "k8s.io/initial-events-end"
 
 /// An event of a watch, or an element of a list: that is one of type EVENT_ADDED.

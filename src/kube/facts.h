@@ -48,6 +48,7 @@ struct index_service {
     struct slice *slices[];
 };
 
+/// A ready endpoint of an IPv4 address, and of an IPv6 one, whose text was in canonical form (kube_endpoint) or not.
 struct endpoint4 {
     uint8_t address[4];
     label_ref hostname, pod_name;
@@ -59,7 +60,8 @@ struct endpoint6 {
 };
 
 /// A slice's ready endpoints. Behind it: IPv4 endpoints, IPv6 endpoints, ports, a topology zone for each endpoint (if
-/// `zones`), text. Endpoint i is the i-th of both families together. Readers do not look at `generation`.
+/// `zones`), text. Endpoint i is the i-th of both families together. Readers do not look at `generation`; `id` is
+/// store_identity()'s.
 struct slice {
     struct service_node *service;
     uint64_t id[2];
@@ -70,7 +72,7 @@ struct slice {
     label_ref cluster; ///< an imported slice's cluster
 };
 
-/// A pod's addresses, each a length byte and the bytes.
+/// A pod's addresses, each a length byte and the bytes. `id` and `generation` as a slice's.
 struct pod {
     struct namespace_node *ns;
     uint64_t id[2];
@@ -79,7 +81,7 @@ struct pod {
     uint8_t ips[];
 };
 
-#define RETIRED_MAX 1024
+#define RETIRED_MAX 1024 ///< allocations that wait for one grace period
 
 struct store {
     struct store_options options;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// Kubernetes objects reduced to what DNS needs: what decoders (JSON now) make and the store takes. All text is
-/// borrowed: valid until the function that was given the object returns. Kube thread.
+/// Kubernetes objects reduced to what DNS needs: what decoders (of JSON and protobuf) make and the store takes. All
+/// text is borrowed: valid until the function that was given the object returns. Kube thread.
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

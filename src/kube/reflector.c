@@ -130,7 +130,8 @@ static void take_object(struct reflector *r, const struct event *e)
 
 static enum counted what_came(const struct reflector *r, const struct event *e)
 {
-    static const enum counted of_watch[] = {COUNTED_ADDED, COUNTED_MODIFIED, COUNTED_DELETED};
+    static const enum counted of_watch[] = {
+        [EVENT_ADDED] = COUNTED_ADDED, [EVENT_MODIFIED] = COUNTED_MODIFIED, [EVENT_DELETED] = COUNTED_DELETED};
     if (!e->wanted || e->type == EVENT_UNKNOWN || e->result != 0)
         return COUNTED_PASSED_OVER;
     if (e->type == EVENT_BOOKMARK)

@@ -9,9 +9,11 @@
 #include <stddef.h>
 
 #define STREAM_OBJECT_MAX (16u << 20) ///< bytes of one event, or of one object of a list
+#define STREAM_ARENA_MAX (64u << 20)  ///< bytes that one decoded object may take
+
+/// The media types that stream_begin() knows.
 #define STREAM_JSON "application/json"
 #define STREAM_PROTOBUF "application/vnd.kubernetes.protobuf"
-#define STREAM_ARENA_MAX (64u << 20) ///< bytes that one decoded object may take
 
 struct stream;
 

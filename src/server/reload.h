@@ -10,11 +10,11 @@
 /// generation_build().
 int reload_build(const struct server_options *o, generation_report report, void *arg,
                  struct generation **out) CDNS_MUSTCHECK;
-/// Makes the timer and the metrics. Before the first start.
+/// Prepares the timer that reclaims generations, and shows the count of failed reloads. Before the first start.
 void reload_init(struct server_state *s);
 
 /// Does what `s->reload` asks for: builds and starts what the Corefile says now, lets the workers serve it, stops what
-/// was served before. On any error all stays as it was, and the log says why.
+/// was served before. On any error all stays as it was, the log says why, and coredns_reload_failed_total counts it.
 void reload_run(struct server_state *s);
 /// Frees generations that are no longer served and that no query is under way in.
 void reload_reclaim(struct server_state *s);

@@ -61,9 +61,10 @@ enum worker_command {
 
 /// Prepares loop, timers and memory; no thread yet. CDNS_ENOMEM, CDNS_EIO.
 int worker_init(struct worker *w, unsigned id) CDNS_MUSTCHECK;
-/// Opens the sockets of an address. CDNS_EIO with errno.
+// The next four: on the worker's thread (worker_run()), or before it has started.
+/// Opens the sockets of an address. CDNS_EIO with errno; CDNS_ENOMEM.
 int worker_listen(struct worker *w, const struct listen_address *listen) CDNS_MUSTCHECK;
-/// Has it sockets of this port?
+/// Has it sockets of this port, other than drained ones?
 bool worker_listens(const struct worker *w, uint16_t port);
 /// From now on questions go to this generation; the sockets of addresses that it has not are drained.
 void worker_adopt(struct worker *w, const struct generation *g);
