@@ -45,8 +45,3 @@ int lines_feed(struct lines *l, const char *data, size_t len, int (*line)(void *
     }
     return 0;
 }
-
-size_t lines_left(const struct lines *l)
-{
-    return l->begun.len;
-}

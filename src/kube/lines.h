@@ -18,5 +18,3 @@ void lines_reset(struct lines *l);
 /// returns ends the feeding. CDNS_ELIMIT: a line is longer than `max`; CDNS_ENOMEM.
 int lines_feed(struct lines *l, const char *data, size_t len, int (*line)(void *arg, const char *text, size_t len),
                void *arg) CDNS_MUSTCHECK;
-/// Bytes of an incomplete last line.
-size_t lines_left(const struct lines *l);
