@@ -117,7 +117,7 @@ def test_only_v1beta1(bare):
 def test_neither_slices_nor_imports(bare):
     """Slices are not optional: a role without them keeps the server from being ready, as ever."""
     corefile = COREFILE.replace("multicluster", "startup_timeout 1s\n        multicluster", 1)
-    with servers.clusterdns(corefile, ready=False, KUBECONFIG=bare.kubeconfig("partial")) as server:
+    with servers.clusterdns(corefile, ready=False, KUBECONFIG=bare.kubeconfig("partial"), METRICS=free_port()) as server:
         server.wait_listening()
         assert not server.http_ready()
         assert server.ask("nosuch.default.svc.cluster.local A").rcode == "SERVFAIL"
