@@ -26,9 +26,9 @@ CPPFLAGS += -Iinclude -Isrc -D_GNU_SOURCE -DCDNS_VERSION='"$(VERSION)"' -DCDNS_R
 CFLAGS  ?= -g
 CFLAGS  += -std=gnu17 $(OPT) $(WARN) $(HARDEN) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -rdynamic $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-# Looked up when first used, so that targets that install the packages can run without them. nanopb has no .pc file.
+# Looked up when first used, so that targets that install the packages can run without them.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
-PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)) -lprotobuf-nanopb)$(PKG_LIBS)
+PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
 
 SOURCES   := $(sort $(shell find src -name '*.c'))
 LIBSRC    := $(filter-out src/main.c,$(SOURCES))

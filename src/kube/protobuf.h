@@ -1,29 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// Protocol buffers as the Kubernetes API writes them: a walk over the fields of one message in memory (nanopb reads
-/// the wire format), and the envelope that every object comes in. No generated code: the few fields that are wanted are
-/// picked by number, all others passed over. Private to the decoders. Pure.
+/// Protocol buffers as the Kubernetes API writes them: a walk over the fields of one message in memory, and the
+/// envelope that every object comes in. No generated code: the few fields that are wanted are picked by number, all
+/// others passed over. (https://protobuf.dev/programming-guides/encoding; groups, which the API does not use, count as
+/// broken.) Private to the decoders. Pure.
+#include "base/reader.h"
 #include <clusterdns/arena.h>
-#include <pb_decode.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/// What struct protobuf_field.tag is for a field of this number that holds text, bytes or a message, or an integer.
-/// Fields of another type than expected have another tag, and so are passed over as unknown ones.
-#define PROTOBUF_BYTES(number) ((number) << 3 | PB_WT_STRING)
-#define PROTOBUF_INTEGER(number) ((number) << 3 | PB_WT_VARINT)
+/// Tags: a field's number with its wire type. A field of another type than expected has another tag, and so is passed
+/// over as an unknown one.
+#define PROTOBUF_INTEGER(number) ((number) << 3) ///< int32, int64, bool
+#define PROTOBUF_FIXED64(number) ((number) << 3 | 1)
+#define PROTOBUF_BYTES(number) ((number) << 3 | 2) ///< text, bytes, a message
+#define PROTOBUF_FIXED32(number) ((number) << 3 | 5)
+#define PROTOBUF_TYPE(tag) ((tag)&7) ///< what the macros give for number 0
 
 /// A message that is walked over.
 struct protobuf {
-    pb_istream_t stream;
-    const uint8_t *end;
+    struct reader in;
     bool *broken; ///< shared by a message and those in it
 };
 
 struct protobuf_field {
-    uint32_t tag;        ///< number and wire type
+    uint32_t tag;
     const uint8_t *data; ///< of PROTOBUF_BYTES: borrowed from the message
     size_t len;
     uint64_t integer; ///< of PROTOBUF_INTEGER

@@ -127,13 +127,13 @@ static void begin_value(struct protobuf_list *l, uint64_t tag)
     l->number = l->shift = 0;
     if (tag > UINT32_MAX || tag >> 3 == 0)
         l->error = CDNS_ESYNTAX;
-    else if ((tag & 7) == PB_WT_STRING)
+    else if (PROTOBUF_TYPE(tag) == PROTOBUF_BYTES(0))
         l->state = LENGTH;
-    else if ((tag & 7) == PB_WT_32BIT)
+    else if (PROTOBUF_TYPE(tag) == PROTOBUF_FIXED32(0))
         begin_bytes(l, 4);
-    else if ((tag & 7) == PB_WT_64BIT)
+    else if (PROTOBUF_TYPE(tag) == PROTOBUF_FIXED64(0))
         begin_bytes(l, 8);
-    else if ((tag & 7) != PB_WT_VARINT)
+    else if (PROTOBUF_TYPE(tag) != PROTOBUF_INTEGER(0))
         l->error = CDNS_ESYNTAX;
 }
 
