@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // \file
 // A list's body cut into pieces (the first byte says how large) is split as the whole is, and a watch stream's lines
-// likewise.
+// and frames likewise.
+#include "kube/frames.h"
 #include "kube/lines.h"
 #include "kube/list_splitter.h"
+#include "kube/protobuf_list.h"
 #include <stdint.h>
 #include <string.h>
 
-#define MAX 300 // bytes of one element or line: small, so that the bound is met
+#define MAX 300 // bytes of one element, line or frame: small, so that the bound is met
 
 // What came out: a running sum over all elements.
 struct sum {
@@ -43,6 +45,33 @@ static int split(const char *text, size_t len, size_t step, struct sum *s)
     return r;
 }
 
+static int split_protobuf(const char *text, size_t len, size_t step, struct sum *s)
+{
+    struct protobuf_list *l = protobuf_list_new("Service", MAX, add, s);
+    INVARIANT(l != NULL);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < len; i += step)
+        r = protobuf_list_feed(l, text + i, len - i < step ? len - i : step);
+    const char *metadata = "";
+    size_t size = 0;
+    if (r == 0)
+        r = protobuf_list_finish(l, &metadata, &size);
+    (void)add(s, metadata, size);
+    protobuf_list_free(l);
+    return r;
+}
+
+static int cut_frames(const char *text, size_t len, size_t step, struct sum *s)
+{
+    struct frames f;
+    frames_init(&f, MAX);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < len; i += step)
+        r = frames_feed(&f, text + i, len - i < step ? len - i : step, add, s);
+    frames_reset(&f);
+    return r;
+}
+
 static int cut_lines(const char *text, size_t len, size_t step, struct sum *s)
 {
     struct lines l;
@@ -65,9 +94,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int a = split(text, len, len + 1, &whole), b = split(text, len, step, &pieces);
     // Broken and too long: which of both is met first depends on the pieces.
     INVARIANT((a == 0) == (b == 0) && (a != 0 || (whole.hash == pieces.hash && whole.count == pieces.count)));
-    struct sum whole_lines = {0}, line_pieces = {0};
-    a = cut_lines(text, len, len + 1, &whole_lines);
-    b = cut_lines(text, len, step, &line_pieces);
-    INVARIANT(a == b && whole_lines.hash == line_pieces.hash && whole_lines.count == line_pieces.count);
+    static int (*const cutters[])(const char *, size_t, size_t, struct sum *) = {cut_lines, cut_frames, split_protobuf};
+    for (size_t i = 0; i < sizeof cutters / sizeof cutters[0]; i++) {
+        whole = pieces = (struct sum){0};
+        a = cutters[i](text, len, len + 1, &whole);
+        b = cutters[i](text, len, step, &pieces);
+        INVARIANT(a == b && whole.hash == pieces.hash && whole.count == pieces.count);
+    }
     return 0;
 }
