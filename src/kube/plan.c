@@ -65,13 +65,15 @@ static struct plan after_status(const struct ending *e, uint64_t wait)
     }
     // The watch's resource version may be what the server stumbles over.
     bool anew = is_unsupported(s->code) || (s->code != 401 && s->code != 403 && e->failures >= PLAN_WATCH_FAILURES);
-    return (struct plan){.step = anew ? STEP_SYNC : same(e), .wait_ms = wait};
+    // A server that has just started answers before it knows roles and service accounts.
+    bool early = e->returning && (s->code == 401 || s->code == 403);
+    return (struct plan){.step = anew ? STEP_SYNC : same(e), .wait_ms = wait, .early = early};
 }
 
 // A kind that a cluster may do without is asked for seldom where the server has it not, or does not show it.
 static struct plan of_optional(const struct ending *e, struct plan p, uint32_t random)
 {
-    bool missing = e->status.code == 403 || e->status.code == 404;
+    bool missing = (e->status.code == 403 || e->status.code == 404) && !p.early;
     p.refused = !p.normal && (missing || e->failures >= PLAN_OPTIONAL_FAILURES);
     if (p.refused && missing)
         p.wait_ms = backoff(UINT_MAX, PLAN_BACKOFF_LAST_MS, random);

@@ -33,6 +33,7 @@ struct ending {
     bool corrupt;             ///< what came was in no known format, broken, or too large
     bool protobuf;            ///< the request asked for protobuf, JSON being as good
     bool optional;            ///< a cluster may do without the kind
+    bool returning;           ///< the server was away until less than PLAN_EARLY_MS ago
     bool has_version;         ///< the request asked for a state not older than one seen before
     bool next_page;           ///< the request had a continue token
     uint64_t lived_ms;        ///< how long it took
@@ -56,6 +57,7 @@ struct plan {
     bool normal;      ///< the protocol's usual course: the count of failures stays
     bool json;        ///< from now on, protobuf is not to be asked for
     bool refused;     ///< an optional kind is not to be had now
+    bool early;       ///< refused by a server that has just come back and may not know its roles yet: not for the log
 };
 
 #define PLAN_BACKOFF_FIRST_MS 800  ///< the first wait is up to twice this
@@ -67,6 +69,7 @@ struct plan {
 #define PLAN_RETRY_AFTER_LAST 30 ///< seconds that a Retry-After is followed at most
 #define PLAN_RETRY_AFTER_TIMES 10 ///< how often in a row
 #define PLAN_WATCH_FAILURES 5     ///< so many refused watches in a row, and the state is fetched anew
+#define PLAN_EARLY_MS 10000       ///< a server that was away for so long may refuse who it knows later
 #define PLAN_OPTIONAL_FAILURES 5  ///< so many failures in a row, and an optional kind counts as refused
 
 /// The failures that count when a request has come as far as `now` and the one before it as far as `before`: how long

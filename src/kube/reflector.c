@@ -46,6 +46,8 @@ struct reflector {
     bool unsure;                    // the server was away: it may come back with an older state, from a backup
     unsigned failures;              // in a row
     enum reach reach;               // of the latest request that did not end well
+    bool away;                      // nobody answered that one
+    uint64_t back;                  // when it was refused after that, monotonic, ns; 0: it was not
     bool troubled;                  // a trouble was reported and is not over
     bool told;                      // and the log has a line about it
     int refusal_told;               // status of a refusal that the log has and that is not over; 0: none
@@ -210,6 +212,8 @@ static int on_answer(void *arg)
 {
     struct reflector *r = arg;
     heard(r);
+    r->away = false;
+    r->back = 0;
     if (r->purpose != PURPOSE_LIST)
         measure(r);
     const char *type = client_content_type(r->transfer);
@@ -273,7 +277,8 @@ static void describe_status(const struct reflector *r, const struct api_status *
 }
 
 // Logs why a request failed and keeps it as the kind's trouble.
-static void report(struct reflector *r, const struct ending *e, const struct client_result *result, bool refused)
+static void report(struct reflector *r, const struct ending *e, const struct client_result *result,
+                   const struct plan *plan)
 {
     char text[FEED_TROUBLE_MAX];
     int key = KEY(r, 1000 + e->status.code);
@@ -302,10 +307,10 @@ static void report(struct reflector *r, const struct ending *e, const struct cli
                                                 : TROUBLE_SILENT);
     feed_trouble(r->feed, r->kind, text);
     // A cluster may well have been meant to do without: it is said once.
-    if (refused && r->refusal_told == e->status.code)
+    if (plan->early || (plan->refused && r->refusal_told == e->status.code))
         return;
     r->told |= feed_log(r->feed, key, LOG_LEVEL_ERROR, "Failed to watch: %s", text);
-    r->refusal_told = refused ? e->status.code : 0;
+    r->refusal_told = plan->refused ? e->status.code : 0;
 }
 
 // Takes the resource in another version of its API, if there is one that was not tried.
@@ -332,8 +337,12 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
 {
     bool unheard = result->status == 0 && !silent;
     enum reach reach = unheard ? REACH_NOBODY : result->status == 200 ? REACH_ANSWER : REACH_REFUSAL;
+    uint64_t now = clock_monotonic_ns();
     r->failures = plan_failures(r->failures, r->reach, reach);
     r->reach = reach;
+    if (r->away && !unheard)
+        r->back = now;
+    r->away = unheard;
     struct ending e = {
         .purpose = r->purpose,
         .status = r->refusal,
@@ -343,9 +352,10 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
         .answered = result->status == 200,
         .protobuf = !r->json,
         .optional = feed_is_optional(r->kind),
+        .returning = r->back != 0 && now - r->back < PLAN_EARLY_MS * UINT64_C(1000000),
         .has_version = r->version[0] != '\0' && !r->anew,
         .next_page = r->token != NULL && !r->unpaged, // pages nobody asked for are no reason to ask again at once
-        .lived_ms = (clock_monotonic_ns() - r->started) / 1000000,
+        .lived_ms = (now - r->started) / 1000000,
         .failures = r->failures,
     };
     e.corrupt = !e.failed && result->error != 0 && result->error != CDNS_ECANCELED;
@@ -365,7 +375,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
     // A watch for changes of the future is no error for the server: it says nothing until its state is there again.
     r->unsure = r->unsure || (e.purpose == PURPOSE_WATCH && (unheard || result->status >= 500));
     if (!plan.quiet)
-        report(r, &e, result, plan.refused);
+        report(r, &e, result, &plan);
     if (plan.refused)
         feed_refused(r->feed, r->kind, absent);
     wait_for(r, plan.step, plan.wait_ms / r->timing.hurry);

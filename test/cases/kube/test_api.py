@@ -367,6 +367,26 @@ def test_recovery_is_logged(setup):
         wait_for(lambda: last().endswith("services: the API server answers again"), SOON, "the recovery in the log")
 
 
+def test_server_that_starts_knows_no_roles(setup):
+    """An API server that has just come back refuses everything for a moment: nobody is sent to look at roles for that."""
+    api, server = setup.start()
+    api.wait_streams("services")
+    api.down()
+    setup.wait_log("the API server cannot be reached")
+    for resource in WATCHED:
+        api.refuse(resource, Recorded("services.forbidden"))
+    api.up()
+    for resource in WATCHED:
+        api.wait_requests(resource, "list", 2)  # the look before the watch
+        api.refuse(resource, None)
+    setup.wait_log("services: the API server answers again")
+    assert " 403 " not in server.process.log()
+    api.wait_streams("services")
+    api.script("services", "watch", Recorded("services.forbidden"))
+    api.cut("services")
+    setup.wait_log("services: 403 Forbidden: ")  # by a server that was there all the time
+
+
 # ---- who are you ----
 
 

@@ -110,6 +110,23 @@ static void optional_kinds(void **unused)
     }
 }
 
+// A server that was away refuses whom it knows later: that is no trouble yet, nor is an optional kind given up.
+static void early_refusals(void **unused)
+{
+    (void)unused;
+    for (int code = 400; code < 405; code++) {
+        struct ending e = {.purpose = PURPOSE_WATCH, .status = {.code = code}, .returning = true};
+        struct plan early = plan_next(&e, 0);
+        assert_int_equal(early.early, code == 401 || code == 403);
+        e.optional = true;
+        assert_int_equal(plan_next(&e, 0).refused, code == 404);
+        e.returning = false;
+        assert_false(plan_next(&e, 0).early);
+        e.optional = false;
+        assert_int_equal(plan_next(&e, 0).wait_ms, early.wait_ms);
+    }
+}
+
 static uint64_t wait_of(struct ending e, unsigned failures, uint32_t random)
 {
     e.failures = failures;
@@ -190,8 +207,9 @@ static void good_endings(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps),       cmocka_unit_test(optional_kinds),           cmocka_unit_test(waits),
-        cmocka_unit_test(cut_watches), cmocka_unit_test(failures_of_another_kind), cmocka_unit_test(good_endings),
+        cmocka_unit_test(steps),        cmocka_unit_test(optional_kinds), cmocka_unit_test(early_refusals),
+        cmocka_unit_test(waits),        cmocka_unit_test(cut_watches),    cmocka_unit_test(failures_of_another_kind),
+        cmocka_unit_test(good_endings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
