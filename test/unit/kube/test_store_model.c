@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random events against the store and against a model that keeps whole objects in an array; every look-up is compared.
+// Random events against the store and against a model that keeps whole objects in an array; every look-up is compared,
+// after each of RUNS_EVENTS events, or after an even share of those that CLUSTERDNS_CHURN_EVENTS says.
 #include "base/rcu.h"
+#include "churn_events.h"
 #include "kube/index.h"
 #include "kube/store.h"
 #include <setjmp.h>
@@ -17,6 +19,8 @@
 #define PODS 4     // a namespace
 #define ADDRESSES 14
 #define ENDPOINTS 40 // a slice, at most
+#define RUNS 12
+#define RUNS_EVENTS 18000u // of all runs
 
 static const char *const namespaces[NAMESPACES] = {"default", "kube-system", "n3"};
 static const char *const services[SERVICES] = {"web", "db", "a-rather-long-service-name", "4"};
@@ -409,7 +413,7 @@ static void name_objects(void)
     }
 }
 
-static void run(unsigned from, unsigned events)
+static void run(unsigned from, unsigned events, unsigned every)
 {
     struct store_stats empty, end;
     seed = from;
@@ -428,7 +432,8 @@ static void run(unsigned from, unsigned events)
             relist(kind);
         else
             change(&m[dice((unsigned)n)]);
-        compare();
+        if (i % every == 0 || i + 1 == events)
+            compare();
         if (dice(10) == 0)
             store_commit(store);
     }
@@ -450,8 +455,9 @@ static void random_events(void **state)
 {
     (void)state;
     naddresses = ADDRESSES;
-    for (unsigned i = 1; i <= 12; i++)
-        run(i, 1500);
+    unsigned events = churn_events(RUNS_EVENTS);
+    for (unsigned i = 1; i <= RUNS; i++)
+        run(i, events / RUNS, 1 + events / (RUNS_EVENTS + 1));
 }
 
 static void random_events_of_few_addresses(void **state)
@@ -459,7 +465,7 @@ static void random_events_of_few_addresses(void **state)
     (void)state;
     for (unsigned i = 1; i <= 6; i++) {
         naddresses = 1 + i % 2;
-        run(100 + i, 1000);
+        run(100 + i, 1000, 1);
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Readers during churn: what they see is always whole. Made for the thread and address sanitizers.
+// CLUSTERDNS_CHURN_EVENTS sets the number of events.
 #include "base/clock.h"
 #include "base/rcu.h"
+#include "churn_events.h"
 #include "kube/index.h"
 #include "kube/store.h"
 #include <pthread.h>
@@ -178,7 +180,7 @@ static void churn(void)
 {
     unsigned seed = 1;
     const struct kube_object ns = {.kind = KUBE_NAMESPACE, .namespace_ = "", .name = "default"};
-    for (unsigned i = 0; i < EVENTS; i++) {
+    for (unsigned i = 0, events = churn_events(EVENTS); i < events; i++) {
         unsigned service = next(&seed) % SERVICES, what = next(&seed) % 100;
         if (what < 20)
             upsert_service(what < 15 ? KUBE_SERVICE : KUBE_SERVICE_IMPORT, service);
