@@ -41,7 +41,7 @@ FUZZ_BIN  := $(FUZZ_SRC:test/fuzz/%.c=$B/replay/%)
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$B/bench/%)
 
-.PHONY: all help deps run test unit replay cases test-cluster lint format bench bench-scale fuzz install clean
+.PHONY: all help deps run test unit replay cases test-cluster lint format bench bench-scale bench-propagation fuzz install clean
 all: $B/clusterdns
 
 help:
@@ -132,6 +132,14 @@ bench-scale:
 	@$(MAKE) --no-print-directory -j$$(nproc) all $B/bench/load
 	@test/cluster/build
 	@bench/scale $B $(SCALE)
+
+## make bench-propagation
+##                       from a change at a real API server to the changed answer, beside CoreDNS
+bench-propagation:
+	@tools/deps build test cluster
+	@$(MAKE) --no-print-directory -j$$(nproc) all $B/bench/follow
+	@test/cluster/build
+	@bench/propagation $B
 
 ## make fuzz             fuzz each target for FUZZ_SECONDS (60) with libFuzzer
 FUZZ_SECONDS ?= 60
