@@ -69,7 +69,7 @@ struct plan {
 #define PLAN_RETRY_AFTER_LAST 30 ///< seconds that a Retry-After is followed at most
 #define PLAN_RETRY_AFTER_TIMES 10 ///< how often in a row
 #define PLAN_WATCH_FAILURES 5     ///< so many refused watches in a row, and the state is fetched anew
-#define PLAN_EARLY_MS 10000       ///< a server that was away for so long may refuse who it knows later
+#define PLAN_EARLY_MS 5000        ///< a server that was away for so long may refuse who it knows later
 #define PLAN_OPTIONAL_FAILURES 5  ///< so many failures in a row, and an optional kind counts as refused
 
 /// The failures that count when a request has come as far as `now` and the one before it as far as `before`: how long

@@ -69,6 +69,28 @@ class Network:
                 _enter(own)
 
 
+class Remote:
+    """A server in a network: questions are asked there, and whoever asks stays where he is."""
+
+    def __init__(self, network, start, *arguments, **options):
+        self.network = network
+        with network.entered():
+            self.server = start(*arguments, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.server.stop()
+
+    def ask(self, line, seconds=5):
+        with self.network.entered():
+            return self.server.ask(line, seconds)
+
+    def log(self):
+        return self.server.log()
+
+
 def _enter(network):
     if _libc.setns(network.fileno(), CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")

@@ -12,7 +12,7 @@ import yaml
 from controlplane import TOKENS
 from gateways import Http2Front, HttpProxy, HttpsProxy, PlaceProxy, SocksProxy
 from processes import wait_for
-from spaces import in_mounts
+from spaces import Network, Remote, in_mounts
 
 ZONE = "svc.cluster.local"
 NAME = f"kubernetes.default.{ZONE} A"
@@ -125,7 +125,8 @@ def test_proxy_that_refuses(quiet, tmp_path):
 
 @pytest.mark.parametrize("source", ["kubeconfig", "endpoint", "in-cluster"])
 def test_ipv6_address(quiet, tmp_path, source):
-    with PlaceProxy(quiet.api_port, "::1") as six:
+    # Not every machine has ::1, but a new network has.
+    with Network(tmp_path, "six") as network, PlaceProxy(quiet.api_port, "::1", network=network) as six:
         env = {}
         if source == "kubeconfig":
             corefile = servers.corefile()
@@ -142,7 +143,7 @@ def test_ipv6_address(quiet, tmp_path, source):
             }
             corefile = servers.corefile(source="pods disabled")
         path = quiet.kubeconfig("dns", server=six.url)
-        with servers.clusterdns(corefile, KUBECONFIG=path, env=env) as server:
+        with Remote(network, servers.clusterdns, corefile, KUBECONFIG=path, env=env) as server:
             assert_live(quiet, server, f"six-{source}")
             assert six.connections() > 0
 

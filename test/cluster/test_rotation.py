@@ -102,7 +102,8 @@ def test_in_cluster(quiet, audit, account, tmp_path):
         with servers.clusterdns(corefile, program=program, ready=False, env=env) as server:
             wait_for(lambda: "SSL certificate problem" in server.log(), AGAIN_SECONDS, "a line about the certificate")
             volume.write(token="not-yet", ca_crt=authority)
-            wait_for(lambda: "401 Unauthorized" in server.log(), AGAIN_SECONDS, "a line about the token")
+            # Not at once: who could not be reached before may not know anybody yet.
+            wait_for(lambda: "401 Unauthorized" in server.log(), 2 * AGAIN_SECONDS, "a line about the token")
             assert not server.http_ready()
             for number in range(2):
                 token, mark = request_token(quiet, account), audit.mark()
