@@ -15,6 +15,7 @@ import dns.reversename
 
 import packet
 from asking import SECTIONS
+from world import own_address, usual
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def _question(case):
         return dns.name.Name([*read.labels, b""]).to_text(), dns.rdatatype.to_text(read.kind), options
     if name.startswith("ptr:"):
         name = dns.reversename.from_address(name[4:]).to_text()
-    return name, kind, options
+    return name, dns.rdatatype.to_text(dns.rdatatype.from_text(kind)), options
 
 
 def _differing(left, right):
@@ -51,7 +52,7 @@ def _asked_address(case):
     """The address whose reverse name is asked for, as text; None: it is no reverse name."""
     name, _, _ = _question(case)
     with contextlib.suppress(dns.exception.DNSException, ValueError):
-        return dns.reversename.to_address(dns.name.from_text(name)) if name else None
+        return usual(dns.reversename.to_address(dns.name.from_text(name))) if name else None
     return None
 
 
@@ -165,7 +166,7 @@ def _root_server(case, left, right):
 def _targets(case, answer):
     """The answer's records; of PTR records without the target's zone where CoreDNS has a reverse zone there."""
     if not {"in-addr.arpa", "ip6.arpa"}.isdisjoint(case.world.primary_zones):
-        return Counter(record.rpartition(".svc.")[0] for record in answer.sections["answer"])
+        return Counter(record.partition(".svc.")[0] for record in answer.sections["answer"])
     return Counter(answer.sections["answer"])
 
 
@@ -188,6 +189,18 @@ def _nil_server(case, left, right):
     if kind == "NS":
         return left.rcode == "SERVFAIL" and right.rcode == "NOERROR"
     return name.lower().startswith("ns.dns.") and any(r.endswith(" CNAME <nil>.") for r in left.sections["answer"])
+
+
+def _unnamed_server(case, left, right):
+    name, kind, _ = _question(case)
+    asked = kind == "NS" or name.lower().startswith("ns.dns.")
+    return asked and not left.sections["answer"] and right.rcode == "NOERROR" and own_address() in case.world.nowhere
+
+
+def _topology_twice(case, left, right):
+    labels = _question(case)[0].lower().split(".")
+    zonal = "_zone" in labels and left.rcode == right.rcode == "NOERROR"
+    return zonal and any(pair in case.world.topology_twice for pair in zip(labels, labels[1:]))
 
 
 def _unsendable(case, left, right):
@@ -215,7 +228,7 @@ CLASSES: list[Accepted] = [
         0.01,
     ),
     Accepted(
-        "no-answer", "CoreDNS builds a target that is no name, cannot write it, and stays silent", _no_answer, 0.02
+        "no-answer", "CoreDNS builds a target that is no name, cannot write it, and stays silent", _no_answer, 0.03
     ),
     Accepted(
         "import-protocol",
@@ -276,6 +289,18 @@ CLASSES: list[Accepted] = [
         "nil-server",
         "a name server's Service of type ExternalName has no address; CoreDNS writes <nil>",
         _nil_server,
+        0.02,
+    ),
+    Accepted(
+        "unnamed-server",
+        "a slice of no Service says nothing of name servers; CoreDNS has none if this machine's address stands in one",
+        _unnamed_server,
+        0.02,
+    ),
+    Accepted(
+        "topology-twice",
+        "one address of a slice twice, the last time in a topology zone that is no name: that one is not looked at",
+        _topology_twice,
         0.02,
     ),
     Accepted(

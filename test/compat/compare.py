@@ -8,7 +8,6 @@ compare.py self [VARIANT…]     CoreDNS against CoreDNS: what is left is noise 
 
 import contextlib
 import os
-import socket
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ import imports  # noqa: E402
 import servers  # noqa: E402
 from controlplane import ControlPlane, yaml_objects  # noqa: E402
 from processes import free_port, wait_for  # noqa: E402
-from world import World  # noqa: E402
+from world import World, own_address  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -75,16 +74,6 @@ def prepare(plane):
             plane.delete_raw(f"/registry/namespaces/{obj['metadata']['name']}")
             path = plane.object_path(obj)
             wait_for(lambda path=path: plane.request("GET", path)[0] == 404, 10, f"{path} to vanish")
-
-
-def own_address():
-    """This machine's address towards the outside (nothing is sent), or None without a network."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("203.0.113.1", 9))
-        except OSError:
-            return None
-        return probe.getsockname()[0]
 
 
 @contextlib.contextmanager

@@ -5,7 +5,17 @@ import re
 
 import asking
 import packet
-from random_cluster import DELETE, FINALIZER, LONGEST, NODES, SERVICE_LABEL, UNUSUAL_IPV4, UNUSUAL_IPV6
+from random_cluster import (
+    CLUSTER_LABEL,
+    DELETE,
+    FINALIZER,
+    IMPORTED_LABEL,
+    LONGEST,
+    NODES,
+    SERVICE_LABEL,
+    UNUSUAL_IPV4,
+    UNUSUAL_IPV6,
+)
 
 
 def of_answer(answer):
@@ -74,6 +84,12 @@ def _of_endpoint(endpoint):
     host = endpoint.get("hostname", "")
     if re.fullmatch(r"\d+-\d+-\d+-\d+|fd00-.*", host):
         yield "hostname like an address"
+    zone = endpoint.get("zone", "")
+    yield from (
+        f"topology zone {word}"
+        for word, does in (("with dots", "." in zone), ("in odd case", zone != zone.lower()))
+        if does
+    )
     if host in ("tcp", "svc", "ns", LONGEST):
         yield f"hostname {host[:20]}"
     if any(address in UNUSUAL_IPV4 + UNUSUAL_IPV6 for address in endpoint["addresses"]):
@@ -97,7 +113,10 @@ def _of_slice(obj, services):
     yield from ("slice port without a name" for port in ports if not port["name"])
     yield from ("slice port with appProtocol" for port in ports if "appProtocol" in port)
     yield "slice without endpoints" if not endpoints else "slice with endpoints"
-    if SERVICE_LABEL not in labels:
+    if IMPORTED_LABEL in labels:
+        yield "imported slice of a cluster" if CLUSTER_LABEL in labels else "imported slice of no cluster"
+        yield "imported slice that has a service here too" if SERVICE_LABEL in labels else "imported slice alone"
+    elif SERVICE_LABEL not in labels:
         yield "slice without service label"
     elif (obj["metadata"]["namespace"], labels[SERVICE_LABEL]) not in services:
         yield "orphan slice"
@@ -140,6 +159,9 @@ def of_cluster(cluster):
             yield from _of_slice(obj, services)
         elif obj["kind"] == "Pod":
             yield from _of_pod(obj)
+        elif obj["kind"] == "ServiceImport":
+            yield f"import {obj['spec']['type']} {len(obj['spec'].get('ips', []))} addresses"
+            yield from ("import port without protocol" for port in obj["spec"]["ports"] if "protocol" not in port)
         elif meta["name"] in ("svc", "pod", "dns", LONGEST):
             yield f"namespace {meta['name'][:20]}"
 
@@ -158,11 +180,8 @@ def of_corefile(text):
     ):
         if option in text:
             yield option
-    yield from (
-        f"option {word}"
-        for word in ("namespaces", "namespace_labels", "labels", "ttl", "fallthrough")
-        if re.search(rf"^ +{word}\b", text, re.M)
-    )
+    words = ("namespaces", "ttl", "fallthrough", "zonal", "multicluster", "labels", "namespace_labels")
+    yield from (f"option {word}" for word in words if re.search(rf"^ +{word}\b", text, re.M))
     if re.search(r"fallthrough \S", text):
         yield "fallthrough in some zones"
     yield from (f"ttl {ttl}" for ttl in (0, 3600) if re.search(rf"ttl {ttl}\n", text))
@@ -205,6 +224,12 @@ def of_line(line):
         ("an endpoint's name", r"^[^._]+\.[^.]+\.[^.]+\.svc\."),
         ("a port's name", r"^_[^.]+\._(tcp|udp|sctp)\.[^.]+\.[^.]+\.svc\."),
         ("a port's name without underscores", r"^[^_.]+\.(tcp|udp|sctp)\.[^.]+\.[^.]+\.svc\."),
+        ("a zonal name, pin", r"\.pin\._zone\.[^.]+\.[^.]+\.svc\."),
+        ("a zonal name, prefer", r"\.prefer\._zone\.[^.]+\.[^.]+\.svc\."),
+        ("a zonal name of several labels", r"\..*\.pin\._zone\.[^.]+\.[^.]+\.svc\."),
+        ("an import's name", r"^[^._]+\.[^.]+\.svc\.(sub\.)?clusterset\.local"),
+        ("an import's port's name", r"^_[^.]+\._[^.]+\.[^.]+\.[^.]+\.svc\.(sub\.)?clusterset\.local"),
+        ("an import's endpoint's name", r"^[^._]+\.[^._]+\.[^.]+\.[^.]+\.svc\.(sub\.)?clusterset\.local"),
         ("a pod's name", r"^[^.]+\.[^.]+\.pod\."),
         ("a pod's name, IPv6", r"^fd00-[^.]+\.[^.]+\.pod\."),
         ("a namespace's name", r"^[^.]+\.svc\.[^.]+\.[^.]+$"),

@@ -67,6 +67,22 @@ ODD_PORTS = [0, -1, -7, 70000, 2147483647]  # the API server does not look at th
 DELETE = "clusterdns.test/delete"  # label of what load() deletes again; a finalizer keeps it
 FINALIZER = "clusterdns.test/kept"
 SERVICE_LABEL = "kubernetes.io/service-name"
+IMPORTED_LABEL = "multicluster.kubernetes.io/service-name"
+CLUSTER_LABEL = "multicluster.kubernetes.io/source-cluster"
+CLUSTERS = ["east", "west-1", "svc", "h", "0", LONGEST, "Up.Per", None]
+TOPOLOGY = [
+    "zone-a",
+    "zone-b",
+    "Zone-A",
+    "eu.west.1",
+    "a.b",
+    "pin",
+    "a b",
+    "",
+    LONGEST,
+    f"{LONGEST}.{LONGEST}",
+]  # unchecked
+LABELS = {"app": ["web", "db", ""], "env": ["prod", "test"]}  # what label selectors look at
 CHAIN = 14  # names of the chain of services that are other names: more than anybody follows
 
 
@@ -85,17 +101,20 @@ class Maker:
         self.rng, self.list, self.names, self.slices, self.cluster_ips = rng, [], set(), 0, set()
 
     def add(self, kind, namespace, name, api="v1", **fields):
-        meta = {"name": name, "namespace": namespace}
+        meta = {"name": name, "namespace": namespace, "labels": self.labels()}
         if chance(self.rng, 0.05):  # deleted, but still there
             meta["finalizers"] = [FINALIZER]
-            meta["labels"] = {DELETE: ""}
+            meta["labels"][DELETE] = ""
         self.list.append({"apiVersion": api, "kind": kind, "metadata": meta, **fields})
         return self.list[-1]
 
+    def labels(self):
+        return {key: self.rng.choice(values) for key, values in LABELS.items() if chance(self.rng, 0.8)}
+
     def namespace(self, name):
-        fields = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        fields = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": self.labels()}}
         if name in ("leaving", "held"):
-            fields["metadata"]["labels"] = {DELETE: ""}
+            fields["metadata"]["labels"][DELETE] = ""
         if name == "held":
             fields["metadata"]["finalizers"] = [FINALIZER]
         self.list.append(fields)
@@ -194,8 +213,8 @@ class Maker:
         if chance(rng, 0.4):
             kind = rng.choice(["Pod", "Pod", "Pod", "VirtualMachine"])
             endpoint["targetRef"] = {"kind": kind, "name": rng.choice(POD_NAMES), "namespace": "shop"}
-        if chance(rng, 0.2):
-            endpoint["zone"] = "zone-a"
+        if chance(rng, 0.5):
+            endpoint["zone"] = rng.choice(TOPOLOGY)
             endpoint["hints"] = {"forZones": [{"name": "zone-b"}]}
         if chance(rng, 0.1):
             endpoint["nodeName"] = "node-1"
@@ -234,7 +253,7 @@ class Maker:
             "discovery.k8s.io/v1",
             addressType=kind, ports=self.slice_ports(), endpoints=[self.endpoint(kind) for _ in range(rng.choice([0, 1, 2, 3, 5]))],
         )  # fmt: skip
-        labels = item["metadata"].setdefault("labels", {})
+        labels = item["metadata"]["labels"]
         if service is not None:
             labels[SERVICE_LABEL] = service
         if chance(rng, 0.3):
@@ -242,6 +261,32 @@ class Maker:
         if chance(rng, 0.2):
             labels["service.kubernetes.io/headless"] = ""
         return item
+
+    # -- what other clusters export
+
+    def service_import(self, namespace, name):
+        rng = self.rng
+        headless = chance(rng, 0.5)
+        spec = {"type": "Headless" if headless else "ClusterSetIP", "ports": []}
+        for port in self.service_ports() if chance(rng, 0.9) else []:
+            port.pop("appProtocol", None)
+            if chance(rng, 0.05):
+                del port["protocol"]
+            spec["ports"].append(port)
+        if chance(rng, 0.9 if not headless else 0.2):
+            spec["ips"] = [f"10.128.0.{rng.randrange(1, 99)}", f"fd00:128::{rng.randrange(1, 99):x}"][
+                : rng.randint(1, 2)
+            ]
+        self.add("ServiceImport", namespace, name, "multicluster.x-k8s.io/v1alpha1", spec=spec)
+
+    def imported_slice(self, namespace, name):
+        item = self.slice(namespace, None)
+        labels, cluster = item["metadata"]["labels"], self.rng.choice(CLUSTERS)
+        labels[IMPORTED_LABEL] = name
+        if cluster:
+            labels[CLUSTER_LABEL] = cluster
+        if chance(self.rng, 0.85):  # the service of this cluster that stands for it
+            labels[SERVICE_LABEL] = self.rng.choice(SERVICES)
 
     def big(self):
         """Answers that do not fit: many endpoints, some with one hostname, in several slices."""
@@ -281,7 +326,8 @@ class Maker:
         spec = {"containers": [{"name": "c", "image": "none"}], "hostNetwork": shared}
         pod = self.add("Pod", namespace, name, spec=spec, status=self.pod_status(shared))
         if chance(self.rng, 0.15):
-            pod["metadata"].update(finalizers=[FINALIZER], labels={DELETE: ""})
+            pod["metadata"]["finalizers"] = [FINALIZER]
+            pod["metadata"]["labels"][DELETE] = ""
 
     # -- specimens
 
@@ -359,6 +405,11 @@ class Maker:
         )
         for families in (["IPv4"], ["IPv6"], ["IPv4", "IPv6"], ["IPv6", "IPv4"]):
             self.service("odd", f"of-{'-'.join(families).lower()}", "ClusterIP", families)
+        self.plain_slice(
+            "odd", "outside", "outside-1", [{"addresses": ["10.244.7.8"]}]
+        )  # of a Service that is another name
+        bare = {"type": "ClusterSetIP", "ips": ["10.128.1.1"], "ports": [{"name": "http", "port": 80}]}
+        self.add("ServiceImport", "odd", "bare", "multicluster.x-k8s.io/v1alpha1", spec=bare)
         self.service("odd", "balanced", "LoadBalancer")
         self.service("odd", "node-port", "NodePort")
         for name in (None, "", "Web", "odd.label", "a_b", "nobody"):  # slices of no Service
@@ -390,6 +441,10 @@ def objects(rng, own=None):
                 made.slice(namespace, name)
         for _ in range(rng.randrange(3)):  # without a Service, without a name, with a name that none can have
             made.slice(namespace, rng.choice([*SERVICES, *SERVICES, None, "", "Web", "odd.label", "a_b"]))
+        for name in _some(rng, SERVICES, 4):
+            made.service_import(namespace, name)
+            for _ in range(rng.choice([0, 1, 2, 3])):
+                made.imported_slice(namespace, name)
         for number in range(rng.randrange(5)):
             made.pod(namespace, f"pod-{number}")
     made.service("shop", FQDN)

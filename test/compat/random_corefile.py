@@ -25,6 +25,17 @@ FORWARD = [
     "odd.svc.cluster.local",
     ".",
 ]
+MULTICLUSTER = ["clusterset.local", "clusterset.local", "CLUSTERSET.local", "sub.clusterset.local clusterset.local"]
+SELECTORS = [  # of anything
+    "app=web",
+    "app in (web, db)",
+    "app notin (web)",
+    "app",
+    "!app",
+    "app=web,env=test",
+    "app=",
+    "env notin (prod,test)",
+]
 REVERSE = [
     "in-addr.arpa",
     "ip6.arpa",
@@ -72,9 +83,9 @@ def zones_of(rng):
     return [zone.upper() if chance(rng, 0.25) and "/" not in zone else zone for zone in zones]
 
 
-def _options(rng):
+def _options(rng, multicluster):
     """Lines of a kubernetes directive."""
-    lines = []
+    lines = [f"multicluster {multicluster}"] if multicluster else []
     if chance(rng, 0.75):
         lines.append(f"pods {rng.choice(['disabled', 'insecure', 'insecure', 'verified', 'verified'])}")
     if chance(rng, 0.5):
@@ -84,12 +95,14 @@ def _options(rng):
     lines += [option for option in ("endpoint_pod_names", "ignore empty_service") if chance(rng, 0.3)]
     if chance(rng, 0.1):
         lines.append("noendpoints")
+    elif chance(rng, 0.25):
+        lines.append("zonal")
     if chance(rng, 0.12):
         lines.append("namespaces " + " ".join(rng.sample([*NAMESPACES, "absent"], rng.randint(2, 8))))
     elif chance(rng, 0.1):
-        lines.append(f"namespace_labels {rng.choice(NAMESPACE_LABELS)}")
-    if chance(rng, 0.1):
-        lines.append(f"labels {rng.choice(LABELS)}")
+        lines.append(f"namespace_labels {rng.choice(NAMESPACE_LABELS + SELECTORS)}")
+    if chance(rng, 0.12):
+        lines.append(f"labels {rng.choice(LABELS + SELECTORS)}")
     rng.shuffle(lines)
     return lines
 
@@ -101,7 +114,9 @@ def _directive(rng, zones, lines=()):
 
 def corefile(rng):
     """A Corefile that CoreDNS and our server both take."""
-    zones, lines = zones_of(rng), _options(rng)
+    zones, multicluster = zones_of(rng), rng.choice(MULTICLUSTER) if chance(rng, 0.2) else ""
+    zones = zones + multicluster.split() if chance(rng, 0.9) else multicluster.split() + zones
+    lines = _options(rng, multicluster)
     through = any(line.startswith("fallthrough") for line in lines)
     after = "    whoami\n" if chance(rng, 0.8 if through else 0.2) else ""
     block = "." if chance(rng, 0.6) else " ".join(zones)

@@ -10,13 +10,17 @@ import dns.reversename
 
 from random_cluster import (
     CHAIN,
+    CLUSTER_LABEL,
+    CLUSTERS,
     HOSTNAMES,
+    IMPORTED_LABEL,
     NAMESPACES,
     POD_NAMES,
     PORT_NAMES,
     PROTOCOLS,
     SERVICE_LABEL,
     SERVICES,
+    TOPOLOGY,
     chance,
 )
 
@@ -79,7 +83,20 @@ class Questions:
         ]
         self.addresses = self.own_ips * 2 + self.pod_ips + self.endpoint_ips
         self.addresses += [ip for obj in self.services for ip in obj["spec"].get("externalIPs", [])]
+        self.imports = [obj for obj in cluster if obj["kind"] == "ServiceImport"]
+        self.imported = [
+            item for item in self.slices if IMPORTED_LABEL in item["metadata"].get("labels", {}) and _ready(item)
+        ]
+        self.zoned = [
+            (item, endpoint)
+            for item in self.full
+            for endpoint in item["endpoints"]
+            if endpoint.get("zone", "").replace(".", "a").isprintable() and endpoint.get("zone")
+        ]
+        self.multicluster = [zone for zone in self.zones if b"clusterset" in (label.lower() for label in zone)]
         self.forms = {
+            self.import_: 6 if self.multicluster else 0,
+            self.zonal: 5 if "zonal" in the_corefile.text else 1,
             self.service: 8, self.endpoint: 7, self.port: 6, self.pod: 5, self.reverse: 5, self.upper: 2, self.absent: 1, self.target: 3,
         }  # fmt: skip
 
@@ -207,6 +224,31 @@ class Questions:
         if chance(self.rng, 0.2):
             namespace, name = "odd", f"chain-{self.rng.randrange(CHAIN)}"
         return self.of(name, namespace, "svc"), ADDRESSES * 3 + ["CNAME"] * 3 + COMMON
+
+    def import_(self):
+        """Of what other clusters export: a service, a port, an endpoint of a cluster."""
+        obj = self.rng.choice(self.imports + self.imported)
+        meta, zone = obj["metadata"], self.rng.choice(self.multicluster or [(b"clusterset", b"local")])
+        name = meta.get("labels", {}).get(IMPORTED_LABEL) or meta["name"][:63]
+        left, types = [], [*ADDRESSES, "SRV", "SRV", "SRV"] * 4 + COMMON
+        ports = obj.get("ports") or obj.get("spec", {}).get("ports")
+        if obj["kind"] == "EndpointSlice" and chance(self.rng, 0.7):
+            label = self.label_of(self.rng.choice(_ready(obj)))[:63].replace(".", "-")
+            cluster = meta["labels"].get(CLUSTER_LABEL) if chance(self.rng, 0.9) else self.rng.choice(CLUSTERS)
+            left = [label, (cluster or "east")[:63].replace(".", "-")][: self.rng.choice([1, 2, 2, 2, 2])]
+        elif ports and chance(self.rng, 0.5):
+            port = self.rng.choice(ports)
+            left = ["_" + port.get("name", "http")[:62], "_" + port.get("protocol", "TCP").lower()]
+        return tuple(label.encode() for label in (*left, name, meta["namespace"], "svc")) + zone, types
+
+    def zonal(self):
+        """A headless service's name by topology zone."""
+        item, endpoint = self.rng.choice(self.zoned)
+        topology = endpoint["zone"] if chance(self.rng, 0.85) else self.rng.choice([*TOPOLOGY[:6], "nowhere"])
+        labels = [label[:63] for label in topology.split(".") if label]
+        way = self.rng.choice(["pin"] * 4 + ["prefer"] * 4 + ["other"])
+        types = ["AAAA" if item["addressType"] == "IPv6" else "A", "SRV"] * 16 + COMMON
+        return self.of(*labels, way, "_zone", self.service_of(item), item["metadata"]["namespace"], "svc"), types
 
     # -- what is done to them
 

@@ -36,6 +36,9 @@ endpoint with hostname; endpoint with targetRef; endpoint with zone; endpoint wi
 endpoint with deprecatedTopology; endpoint with several addresses
 shared hostname; duplicate address; unusual address; hostname like an address; hostname tcp; hostname svc; hostname ns; hostname {LONG}
 pod Running; pod Pending; pod Succeeded; pod Failed; pod Unknown; pod with 1 addresses; pod with 2 addresses; pod on the host's network
+topology zone with dots; topology zone in odd case
+import ClusterSetIP 1 addresses; import ClusterSetIP 2 addresses; import Headless 0 addresses; import port without protocol
+imported slice of a cluster; imported slice of no cluster; imported slice that has a service here too; imported slice alone
 Service that is being deleted; EndpointSlice that is being deleted; Pod that is being deleted
 """.format(
     LONG=LONG
@@ -43,14 +46,15 @@ Service that is being deleted; EndpointSlice that is being deleted; Pod that is 
 
 COREFILE = """
 pods disabled; pods insecure; pods verified; noendpoints; endpoint_pod_names; ignore empty_service; option namespaces; option ttl
-option namespace_labels; option labels; option fallthrough; fallthrough in some zones; ttl 0; ttl 3600; root zone
-zone of a reverse block; zones in odd case; zones of the block
+option zonal; option multicluster; option namespace_labels; option labels; option fallthrough; fallthrough in some zones; ttl 0
+ttl 3600; root zone; zone of a reverse block; zones in odd case; zones of the block
 nested zones; several blocks; whoami behind
 """
 
 QUESTION = """
 a service's name; an endpoint's name; a port's name; a port's name without underscores; a pod's name; a pod's name, IPv6; a namespace's name
-reverse, IPv4; reverse, IPv6; reverse, in part; dns-version; ns.dns; apex; odd case; escaped name; longest name; longest label
+reverse, IPv4; reverse, IPv6; reverse, in part; dns-version; ns.dns; apex; a zonal name, pin; a zonal name, prefer; a zonal name of several labels
+an import's name; an import's port's name; an import's endpoint's name; odd case; escaped name; longest name; longest label
 type A; type AAAA; type SRV; type PTR; type TXT; type CNAME; type NS; type SOA; type MX; type ANY; type HTTPS; type AXFR; type DS; type OPT
 option edns; option do; option ver; option opt; option nord; option ad; option cd; option aa; option tc; option ra; option z; option tcp
 class=CH; class=ANY; class=NONE; opcode=STATUS; opcode=NOTIFY; size 0; size 512; size 1232; size 4096; size 65535

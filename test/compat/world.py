@@ -3,11 +3,12 @@
 
 import ipaddress
 import re
+import socket
 from functools import cached_property
 
-SERVICE_LABEL = "kubernetes.io/service-name"
-IMPORTED_LABEL = "multicluster.kubernetes.io/service-name"
-CLUSTER_LABEL = "multicluster.kubernetes.io/source-cluster"
+from random_cluster import CLUSTER_LABEL, IMPORTED_LABEL, SERVICE_LABEL
+
+_LABELS = re.compile(r"[-\w]+(\.[-\w]+)*")
 _SERVICE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -15,6 +16,16 @@ def dashed(address):
     """The label that CoreDNS makes of it, in lower case."""
     text = address.lower().replace(*((".", "-") if "." in address else (":", "-")))
     return text + "0" if text.endswith("-") else text
+
+
+def own_address():
+    """This machine's address towards the outside (nothing is sent), or None without a network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.1", 9))
+        except OSError:
+            return None
+        return probe.getsockname()[0]
 
 
 def usual(text):
@@ -68,6 +79,19 @@ class World:
     def nowhere(self):
         """Addresses of endpoints whose slice says nothing that a name could be made of."""
         return {usual(text) for _, service, text in self.addresses() if not service}
+
+    @cached_property
+    def topology_twice(self):
+        """(service, namespace) that have an address in two topology zones of a slice, one of them no name."""
+        found = set()
+        for namespace, service, item in self.slices:
+            zones = {}
+            for endpoint in item.get("endpoints") or []:
+                for address in endpoint["addresses"]:
+                    zones.setdefault(address, set()).add((endpoint.get("zone") or "").lower())
+            if any(len(its) > 1 and not all(map(_LABELS.fullmatch, its)) for its in zones.values()):
+                found.add((service, namespace))
+        return found
 
     @cached_property
     def odd_services(self):
