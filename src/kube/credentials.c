@@ -285,6 +285,7 @@ static int adopt_kubeconfig(struct credentials *c, struct kubeconfig *k, struct 
     c->username = take(&k->username);
     c->password = take(&k->password);
     c->insecure = k->insecure;
+    c->uncompressed = k->uncompressed;
     return result;
 }
 

@@ -32,6 +32,7 @@ struct credentials {
     struct secret ca, cert, key; ///< PEM; `key` belongs to `cert`
     struct secret token;         ///< bearer token; wins over username and password
     bool insecure;               ///< the server's certificate is not verified
+    bool uncompressed;           ///< answers are not to be compressed
     char *kubeconfig, *context;  ///< where they were read from; NULL: not from a kubeconfig
     struct stat kubeconfig_seen;
 };

@@ -122,6 +122,7 @@ static int read_cluster(struct reading *r, const json_t *cluster, const char *na
     if (result == 0)
         result = copy_pem(r, cluster, "certificate-authority", &k->ca_file, &k->ca_data);
     k->insecure = json_is_true(json_object_get(cluster, "insecure-skip-tls-verify"));
+    k->uncompressed = json_is_true(json_object_get(cluster, "disable-compression"));
     return result;
 }
 

@@ -16,7 +16,8 @@ struct kubeconfig {
     char *ca_file, *cert_file, *key_file, *token_file;
     char *ca_data, *cert_data, *key_data; ///< PEM text
     char *token, *username, *password;
-    bool insecure; ///< insecure-skip-tls-verify
+    bool insecure;     ///< insecure-skip-tls-verify
+    bool uncompressed; ///< disable-compression
 };
 
 /// Reads the context `context` (NULL or "": current-context) of a file. CDNS_ECONFIG with "FILE: …" or "FILE:LINE: …"

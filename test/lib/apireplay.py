@@ -8,7 +8,8 @@
         api.script("services", "watch", Status(500), Truncate(100))   # the next two watches of services
         api.cut("services"); api.down(); api.up()
 
-It starts with the recorded state; lists, watches and WatchLists are answered from that, the events since included.
+It starts with the recorded state; lists, watches and WatchLists are answered from that, the events since included, in
+protobuf for those who prefer it: recorded objects with the recorded bytes, others with kubeproto.py.
 Faults are answers given to `script`: each is used once, for the next request of that resource and kind ("list",
 "watch", "watchlist", "any"). Requests are kept in `requests`. Everything runs in threads of the test's process.
 """
@@ -17,6 +18,7 @@ import base64
 import collections
 import contextlib
 import copy
+import gzip
 import json
 import os
 import queue
@@ -25,6 +27,7 @@ import socketserver
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -32,9 +35,13 @@ import urllib.parse
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
+import kubeproto
+
 RECORDINGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "recordings")
+JSON, PROTOBUF = "application/json", "application/vnd.kubernetes.protobuf"
 KINDS = {"namespaces": "Namespace", "services": "Service", "endpointslices": "EndpointSlice", "pods": "Pod"}
 INITIAL_END = "k8s.io/initial-events-end"
+COMPRESSED_FROM = 128 << 10  # bytes; k8s.io/apiserver's defaultGzipThresholdBytes
 WAIT_SECONDS = 10
 
 
@@ -76,10 +83,10 @@ class Status:
     headers: dict = field(default_factory=dict)
 
     def answer(self, request):
-        body = self.body
+        body, media = self.body, JSON
         if body is None:
-            body = json.dumps(status_object(self.code, "Scripted", f"scripted {self.code}")).encode()
-        request.send_whole(self.code, {"Content-Type": "application/json", **self.headers}, body)
+            body, media = request.encoded(status_object(self.code, "Scripted", f"scripted {self.code}")), request.media
+        request.send_whole(self.code, {"Content-Type": media, **self.headers}, body)
 
 
 @dataclass
@@ -89,7 +96,7 @@ class Recorded:
     name: str
 
     def answer(self, request):
-        request.send_whole(*recording(self.name))
+        request.send_whole(*recording(self.name + (".pb" if request.media == PROTOBUF else "")))
 
 
 @dataclass
@@ -139,24 +146,57 @@ class Reset:
 
 @dataclass
 class Body:
-    """A 200 with these bytes as (chunked) body; `hold` keeps the stream open behind them."""
+    """A 200 with these bytes as (chunked) body, of the media type `media`; `hold` keeps the stream open behind them."""
 
     data: bytes
     hold: bool = False
+    media: str = JSON
+    headers: dict = field(default_factory=dict)
 
     def answer(self, request):
-        request.begin_stream()
+        request.begin_stream(self.media, self.headers)
         request.send(self.data)
         if self.hold:
             request.wait_cut()
         request.end_stream()
 
 
-class ErrorEvent(Body):
+@dataclass
+class ErrorEvent:
     """A 200 whose stream holds one ERROR event, as after a compaction."""
 
-    def __init__(self, code=410, reason="Expired", message="too old resource version: 1 (2)"):
-        super().__init__(line_of("ERROR", status_object(code, reason, message)))
+    code: int = 410
+    reason: str = "Expired"
+    message: str = "too old resource version: 1 (2)"
+
+    def answer(self, request):
+        request.begin_stream()
+        request.send_event("ERROR", status_object(self.code, self.reason, self.message))
+        request.end_stream()
+
+
+@dataclass
+class HalfEvent:
+    """A 200 whose stream ends with the connection `missing` bytes before the end of this event."""
+
+    kind: str
+    obj: dict
+    missing: int
+
+    def answer(self, request):
+        request.begin_stream()
+        request.send(request.event(self.kind, self.obj)[: -self.missing])
+        raise _Cut
+
+
+class NotAcceptable:
+    """406 for who takes protobuf, as from a server that goes by the first type of Accept; else the usual answer."""
+
+    def answer(self, request):
+        if PROTOBUF in request.headers.get("Accept", ""):
+            request.media = JSON
+            return Status(406).answer(request)
+        return request.usual()
 
 
 # ---- the server ----
@@ -187,12 +227,28 @@ class _Resource:
         self.name, self.api_version = name, document["apiVersion"]
         self.version = int(document["metadata"]["resourceVersion"])
         self.objects = {_key(obj): obj for obj in document["items"]}
-        self.events = []  # (version, line)
+        self.messages = _recorded_messages(name)
+        self.events = []  # (version, type, object)
         self.oldest = 0  # watches from before this get 410
         self.streams = set()
 
     def item(self, obj):
         return {"kind": KINDS[self.name], "apiVersion": self.api_version, **obj}
+
+    def message(self, obj):
+        """An object in protobuf, as it was recorded if it was."""
+        identity = tuple(obj["metadata"].get(key, "") for key in ("namespace", "name", "resourceVersion"))
+        return self.messages.get(identity) or kubeproto.message(KINDS[self.name], obj)
+
+
+def _recorded_messages(name):
+    """{(namespace, name, version): message} of all recorded objects of a resource."""
+    _, _, body = recording(f"{name}.list.pb")
+    items = [item for number, item in kubeproto.fields(kubeproto.opened(body)) if number == 2]
+    for stream in ("watchlist", "watch"):
+        _, _, body = recording(f"{name}.{stream}.pb")
+        items += [kubeproto.opened(obj) for kind, obj in kubeproto.frames(body) if kind != "BOOKMARK"]
+    return {kubeproto.identity(item): item for item in items}
 
 
 def _key(obj):
@@ -224,6 +280,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.limit, self.piece, self.pause, self.silent, self.sent = None, None, 0, False, 0
+        self.media = PROTOBUF if self.api.protobuf and PROTOBUF in self.headers.get("Accept", "") else JSON
         url = urllib.parse.urlsplit(self.path)
         self.query = dict(urllib.parse.parse_qsl(url.query))
         name = url.path.rsplit("/", 1)[-1]
@@ -261,28 +318,27 @@ class _Request(BaseHTTPRequestHandler):
         if start + len(page) < len(items):
             meta["continue"] = str(start + len(page))
             meta["remainingItemCount"] = len(items) - start - len(page)
-        kind = KINDS[self.resource.name] + "List"
-        document = {
-            "kind": kind,
-            "apiVersion": self.resource.api_version,
-            "metadata": meta,
-            "items": [o for _, o in page],
-        }
-        body = json.dumps(document, separators=(",", ":")).encode() + b"\n"
-        self.send_whole(200, {"Content-Type": "application/json"}, body)
+        kind, version = KINDS[self.resource.name] + "List", self.resource.api_version
+        if self.media == PROTOBUF:
+            body = kubeproto.page(meta, [self.resource.message(obj) for _, obj in page])
+            body = kubeproto.envelope(version, kind, body)
+        else:
+            document = {"kind": kind, "apiVersion": version, "metadata": meta, "items": [obj for _, obj in page]}
+            body = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+        self.send_compressed(body)
 
     def usual_watch(self):
         """The beginning and the place in the list of streams are taken together: no event is lost or comes twice."""
         self.queue = queue.Queue()
         with self.api.lock:
-            lines = self.initial_events() if self.kind == "watchlist" else self.missed_events()
-            if lines is not None and not self.silent:
+            events = self.initial_events() if self.kind == "watchlist" else self.missed_events()
+            if events is not None and not self.silent:
                 self.resource.streams.add(self)
         try:
-            if lines is None:
+            if events is None:
                 return ErrorEvent().answer(self)
             self.begin_stream()
-            self.send(b"".join(lines))
+            self.send(b"".join(self.event(*event) for event in events))
             self.follow()
         finally:
             with self.api.lock:
@@ -291,25 +347,41 @@ class _Request(BaseHTTPRequestHandler):
 
     def initial_events(self):
         items = [self.resource.item(obj) for _, obj in sorted(self.resource.objects.items())]
-        return [line_of("ADDED", obj) for obj in items] + [self.api.bookmark_line(self.resource, True)]
+        return [("ADDED", obj) for obj in items] + [("BOOKMARK", self.api.bookmark_object(self.resource, True))]
 
     def missed_events(self):
         since = int(self.query.get("resourceVersion", 0))
         if since < self.resource.oldest:
             return None
-        return [line for version, line in self.resource.events if version > since]
+        return [(kind, obj) for version, kind, obj in self.resource.events if version > since]
 
     def follow(self):
-        """Sends what is queued until the stream's time is over, or somebody cuts it."""
+        """Sends what is queued, events or bytes, until the stream's time is over, or somebody cuts it."""
         end = time.monotonic() + int(self.query.get("timeoutSeconds", 3600))
         while True:
             try:
-                line = self.queue.get(timeout=max(0.0, end - time.monotonic()))
+                queued = self.queue.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 return self.end_stream()
-            if line is None:
+            if queued is None:
                 return self.end_stream()
-            self.send(line)
+            self.send(queued if isinstance(queued, bytes) else self.event(*queued))
+
+    # -- formats --
+
+    def encoded(self, obj):
+        """An object that is an answer of its own, or part of an event."""
+        if self.media == JSON:
+            return json.dumps(obj, separators=(",", ":")).encode()
+        recorded = self.resource is not None and obj["kind"] == KINDS[self.resource.name]
+        raw = self.resource.message(obj) if recorded else kubeproto.message(obj["kind"], obj)
+        return kubeproto.envelope(obj["apiVersion"], obj["kind"], raw)
+
+    def event(self, kind, obj):
+        return kubeproto.frame(kind, self.encoded(obj)) if self.media == PROTOBUF else line_of(kind, obj)
+
+    def send_event(self, kind, obj):
+        self.send(self.event(kind, obj))
 
     # -- bytes --
 
@@ -322,9 +394,20 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.send_pieces(body, lambda piece: piece)
 
-    def begin_stream(self):
+    def send_compressed(self, body):
+        """A list, as the API server sends it: compressed where the client takes that, and it is large."""
+        headers = {"Content-Type": self.media}
+        if "gzip" in self.headers.get("Accept-Encoding", "") and len(body) > COMPRESSED_FROM:
+            headers["Content-Encoding"] = "gzip"
+            body = gzip.compress(body, 1)
+        self.api.compressed += "Content-Encoding" in headers
+        self.send_whole(200, headers, body)
+
+    def begin_stream(self, media=None, headers=None):
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        stream = f"{PROTOBUF};stream=watch" if self.media == PROTOBUF else JSON
+        for name, value in {"Content-Type": media or stream, **(headers or {})}.items():
+            self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.flush()
@@ -381,15 +464,18 @@ class _Listener(socketserver.ThreadingTCPServer):
         return connection, address
 
     def handle_error(self, request, client_address):
-        pass  # a client that goes away, or a handshake that fails, is part of many tests
+        if not isinstance(sys.exc_info()[1], OSError):  # a client that goes away, a handshake that fails
+            super().handle_error(request, client_address)
 
 
 class ApiReplay:
     """The server. `tls=False`: plain HTTP, over which no token must come; `token`: asked for, None: must not come;
-    `basic`: "USER:PASSWORD" asked for instead; `watchlist=False`: WatchList is refused."""
+    `basic`: "USER:PASSWORD" asked for instead; `watchlist=False`: WatchList is refused; `protobuf=False`: it knows JSON
+    alone. `compressed` counts answers that were."""
 
-    def __init__(self, tls=True, token="replay-token", watchlist=True, basic=None):
+    def __init__(self, tls=True, token="replay-token", watchlist=True, basic=None, protobuf=True):
         self.token, self.watchlist, self.basic = token if tls else None, watchlist, basic
+        self.protobuf, self.compressed = protobuf, 0
         self.lock = threading.RLock()
         self.arrival = threading.Condition(self.lock)
         self.resources = {name: _Resource(name) for name in KINDS}
@@ -562,7 +648,7 @@ class ApiReplay:
         with self.lock:
             state = self.resources[resource]
             for stream in state.streams:
-                stream.queue.put(self.bookmark_line(state, False))
+                stream.queue.put(("BOOKMARK", self.bookmark_object(state, False)))
 
     def send_raw(self, resource, data):
         """Sends bytes to the open watches of a resource, as they are."""
@@ -578,22 +664,21 @@ class ApiReplay:
             state.oldest, state.events = state.version, []
 
     @staticmethod
-    def bookmark_line(state, initial):
+    def bookmark_object(state, initial):
         meta = {"resourceVersion": str(state.version)}
         if initial:
             meta["annotations"] = {INITIAL_END: "true"}
-        return line_of("BOOKMARK", {"kind": KINDS[state.name], "apiVersion": state.api_version, "metadata": meta})
+        return {"kind": KINDS[state.name], "apiVersion": state.api_version, "metadata": meta}
 
     def _next_version(self):
         return max(state.version for state in self.resources.values()) + 1
 
     def _publish(self, state, kind, obj):
         state.version = max(state.version, int(obj["metadata"]["resourceVersion"]))
-        line = line_of(kind, obj)
         if kind != "BOOKMARK":
-            state.events.append((state.version, line))
+            state.events.append((state.version, kind, obj))
         for stream in state.streams:
-            stream.queue.put(line)
+            stream.queue.put((kind, obj))
 
 
 if __name__ == "__main__":  # to play with: prints the path of a kubeconfig, serves until interrupted

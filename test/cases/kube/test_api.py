@@ -12,14 +12,18 @@ import shutil
 import sys
 import tempfile
 import time
+import zlib
 
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "lib"))
 
 from apireplay import (  # noqa: E402
-    ApiReplay, Body, ErrorEvent, Recorded, Reset, Silent, Slow, Stall, Status, Truncate, line_of, recording,
+    JSON, PROTOBUF, ApiReplay, Body, ErrorEvent, HalfEvent, NotAcceptable, Recorded, Reset, Silent, Slow, Stall, Status,
+    Truncate, recording,
 )
+import kubeproto  # noqa: E402
+import memory  # noqa: E402
 from asking import ask  # noqa: E402
 from processes import wait_for  # noqa: E402
 from servers import DnsServer, clusterdns_binary  # noqa: E402
@@ -42,9 +46,10 @@ WATCHED = ("namespaces", "services", "endpointslices", "pods")
 class Setup:
     """An API server and our server, which watches it."""
 
-    def __init__(self):
+    def __init__(self, protobuf):
         self.folder = tempfile.mkdtemp(prefix="clusterdns-api-")
         self.api = self.server = None
+        self.protobuf = protobuf
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -58,7 +63,7 @@ class Setup:
 
     def prepare(self, **options):
         if self.api is None:
-            self.api = ApiReplay(**options).up()
+            self.api = ApiReplay(protobuf=self.protobuf, **options).up()
         return self.api
 
     def stop(self):
@@ -100,10 +105,14 @@ class Setup:
 
 
 @pytest.fixture
-def setup():
-    made = Setup()
+def setup(request):
+    """The API server speaks protobuf, where the test does not say "json"."""
+    made = Setup(getattr(request, "param", "protobuf") == "protobuf")
     yield made
     made.stop()
+
+
+BOTH = pytest.mark.parametrize("setup", ["protobuf", "json"], indirect=True)
 
 
 def service(name, address, **meta):
@@ -127,11 +136,13 @@ def hidden(api, resource, obj=None, remove=None):
 # ---- in good order ----
 
 
+@BOTH
 def test_recorded_watchlist(setup):
     api, _ = setup.start()
     setup.check_recorded()
     assert [len(api.seen(r, "list")) for r in WATCHED] == [0, 0, 0, 0]
     seen = api.seen("services")[0]
+    assert seen.headers["Accept"] == "application/vnd.kubernetes.protobuf,application/json"
     assert seen.headers["User-Agent"].startswith("clusterdns/")
     assert 300 <= int(seen.query["timeoutSeconds"]) <= 600
     assert api.seen("pods")[0].query["fieldSelector"] == (
@@ -145,6 +156,7 @@ def test_recorded_watchlist(setup):
     setup.wait_addresses("new.shop", [])
 
 
+@BOTH
 @pytest.mark.parametrize("resource", ["services", "endpointslices", "pods", "namespaces"])
 def test_recorded_changes(setup, resource):
     """After the recorded changes the server answers as one that starts with the recorded end."""
@@ -164,6 +176,7 @@ def test_recorded_changes(setup, resource):
                 setup.wait_addresses(f"{meta['name']}.{meta['namespace']}", expected)
 
 
+@BOTH
 def test_paged_list(setup):
     api, _ = setup.start(watchlist=False, tls=False)
     setup.check_recorded()
@@ -175,6 +188,7 @@ def test_paged_list(setup):
     setup.wait_addresses("new.shop", ["10.96.7.7"])
 
 
+@BOTH
 def test_recorded_pages(setup):
     """Three recorded pages; the token of the third has expired the first time."""
     api = setup.prepare(watchlist=False)
@@ -225,6 +239,7 @@ def test_stream_ends_in_good_order(setup):
     assert len(api.seen("services", "watchlist")) == 1
 
 
+@BOTH
 def test_bookmark_moves_on(setup):
     api, _ = setup.start()
     api.wait_streams("services")
@@ -240,6 +255,7 @@ def test_bookmark_moves_on(setup):
 # ---- too old ----
 
 
+@BOTH
 @pytest.mark.parametrize("answer", [ErrorEvent(), Status(410), Recorded("services.watch-expired")])
 def test_watch_expired(setup, answer):
     api, _ = setup.start()
@@ -255,6 +271,7 @@ def test_watch_expired(setup, answer):
     assert api.seen("services", "watchlist")[1].query["resourceVersion"] == "254"  # not older than what was seen
 
 
+@BOTH
 def test_version_too_large(setup):
     """After a restore from a backup the server is behind what was seen: its newest state is taken."""
     api, _ = setup.start()
@@ -270,7 +287,8 @@ def test_version_too_large(setup):
 # ---- cut, stalled, refused ----
 
 
-@pytest.mark.parametrize("size", [0, 2000])
+@BOTH
+@pytest.mark.parametrize("size", [0, 1000])
 def test_cut_inside_an_object(setup, size):
     api = setup.prepare()
     api.script("services", "watchlist", Truncate(size))
@@ -279,17 +297,19 @@ def test_cut_inside_an_object(setup, size):
     setup.check_recorded()
 
 
+@BOTH
 def test_cut_event(setup):
     """Half an event of a deletion: the record stays until the whole one comes."""
     api, _ = setup.start()
     api.wait_streams("services")
-    whole = line_of("DELETED", {**api.resources["services"].item(service("web", "10.96.0.9")), "kind": "Service"})
-    api.script("services", "watch", Body(whole[:-40]))
+    obj = api.resources["services"].item(api.resources["services"].objects["shop", "web"])
+    api.script("services", "watch", HalfEvent("DELETED", obj, 10))
     api.cut("services")
     api.wait_requests("services", "watch", 2)
     assert setup.addresses("web.shop")
 
 
+@BOTH
 def test_slow_network(setup):
     api = setup.prepare(tls=False)
     api.script("services", "watchlist", Slow(7, 0.0002))
@@ -390,6 +410,7 @@ def test_server_that_starts_knows_no_roles(setup):
 # ---- who are you ----
 
 
+@BOTH
 def test_forbidden_resource(setup):
     """403 for one resource: the log says which role is missing, the others go on, and it is not ready."""
     api = setup.prepare()
@@ -481,6 +502,78 @@ def test_endpoint(setup):
     assert "Authorization" not in api.requests[0].headers
 
 
+# ---- formats ----
+
+
+def test_not_acceptable(setup):
+    """Who refuses protobuf is asked for JSON, and from then on for nothing else; the other resources are not touched."""
+    api = setup.prepare()
+    api.refuse("services", NotAcceptable())
+    setup.start()
+    setup.check_recorded()
+    accepted = [seen.headers["Accept"] for seen in api.seen("services")]
+    assert accepted == [f"{PROTOBUF},{JSON}", JSON]
+    api.cut("services")
+    assert api.wait_requests("services", "watch", 1)[0].headers["Accept"] == JSON
+    assert {seen.headers["Accept"] for seen in api.seen("endpointslices")} == {f"{PROTOBUF},{JSON}"}
+    assert "services" not in setup.server.process.log()
+
+
+def test_other_content_type(setup):
+    """A captive portal's page is no API server's answer, and the log says so."""
+    api, _ = setup.start(tls=False)
+    api.wait_streams("services")
+    api.script("services", "watch", Body(b"<html>Please sign in</html>", media="text/html; charset=utf-8"))
+    web = setup.addresses("web.shop")
+    api.cut("services")
+    setup.wait_log(
+        r"services: the answer is neither JSON nor protobuf \(its content type: text/html; charset=utf-8\): that is no "
+        "API server, or a proxy answers in its place"
+    )
+    api.put("services", service("new", "10.96.7.7"))
+    setup.wait_addresses("new.shop", ["10.96.7.7"], RETRY)
+    assert setup.addresses("web.shop") == web
+
+
+@BOTH
+def test_compressed_list(setup):
+    api = setup.prepare(watchlist=False)
+    for i in range(1500):
+        api.put("services", service(f"many-{i}", f"10.98.{i >> 8}.{i & 255}", annotations={"text": "x" * 200}))
+    api.script("services", "watch", Status(410))  # the first list has pages, which are small; a later one has not
+    setup.start()
+    api.wait_requests("services", "watch", 2, RETRY)
+    assert api.compressed
+    for i in range(0, 1500, 100):
+        assert setup.addresses(f"many-{i}.shop") == [f"10.98.{i >> 8}.{i & 255}"]
+
+
+BOMB = 128 << 20
+
+
+def bomb(head, filling):
+    """gzip of a list that goes on and on: a two hundredth of it is on the wire."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    data = packer.compress(head) + b"".join(packer.compress(filling) for _ in range(BOMB // len(filling)))
+    return data + packer.flush()
+
+
+@pytest.mark.parametrize("setup", ["json"], indirect=True)
+@pytest.mark.parametrize("filling", [b"a" * (1 << 20), b" " * (1 << 20)], ids=["one element", "between elements"])
+def test_gzip_bomb(setup, filling):
+    """It is inflated as it streams: nobody's memory holds it, and what was known is still answered."""
+    api, server = setup.start(tls=False, watchlist=False)
+    api.wait_streams("services")
+    head = b'{"kind":"ServiceList","apiVersion":"v1","metadata":{},"items":[' + filling[:1].replace(b"a", b'"')
+    api.script("services", "list", Body(bomb(head, filling), headers={"Content-Encoding": "gzip"}))
+    web, before = setup.addresses("web.shop"), memory.usage(server.process.pid)["rss"]
+    api.script("services", "watch", Status(410))
+    api.cut("services")
+    setup.wait_log("services: what the API server sends cannot be understood", 30)
+    assert setup.addresses("web.shop") == web
+    assert memory.usage(server.process.pid)["peak"] < before + BOMB // 2
+
+
 # ---- nonsense ----
 
 BROKEN = {  # as a stream or a list: not to be understood
@@ -509,23 +602,64 @@ PASSED_OVER = [
 ]
 
 
-@pytest.mark.parametrize("body", [BROKEN["html"], BROKEN["deep"]], ids=["html", "deep"])
-def test_broken_initial_events(setup, body):
+def strange_frame(kind, obj_kind, *names):
+    """An event about objects that are Services in nothing but their kind."""
+    meta = b"".join(b"\x0a%c" % len(name) + name + b"\x1a\x04shop" for name in names)
+    raw = b"\x0a%c" % len(meta) + meta + b"\x12\x02\x18\x05\x9a\x06\x03???"
+    return kubeproto.frame(kind, kubeproto.envelope("v1", obj_kind, raw))
+
+
+PASSED_OVER_PROTOBUF = [
+    b"\0\0\0\0" * 50,
+    kubeproto.frame("ADDED", kubeproto.envelope("v1", "Service", b"")) * 50,
+    strange_frame("ADDED", "Pod", b"web"),
+    strange_frame("ADDED", "Service", b"nul\0byte"),
+    strange_frame("ADDED", "Service", b"x" * 80),
+    strange_frame("MODIFIED", "Service", b"web", b""),
+    strange_frame("DELETED", "Service", b"Web"),
+    strange_frame("GUESS", "Service", b"web"),
+    strange_frame("BOOKMARK", "Service", b"web"),
+]
+BROKEN_PROTOBUF = {
+    "html": b"<html>Please sign in</html>\n",
+    "no envelope": b"\0\0\0\x0b\x0a\5ADDED\x12\2\x0a\0",
+    "cut object": b"\0\0\0\x09\x0a\5ADDED\x12\x7f",
+    "huge": b"\xff\xff\xff\xff",
+}
+NO_LIST_PROTOBUF = {
+    "json": b'{"kind":"ServiceList","metadata":{"resourceVersion":"9"},"items":[]}',
+    "other kind": kubeproto.envelope("v1", "PodList", kubeproto.page({"resourceVersion": "9"}, [])),
+    "no version": kubeproto.envelope("v1", "ServiceList", kubeproto.page({}, [])),
+    "no list": kubeproto.envelope("v1", "Status", kubeproto.message("Status", {"status": "Success"})),
+    "broken element": kubeproto.envelope("v1", "ServiceList", kubeproto.page({"resourceVersion": "9"}, [b"\x0a\x7f"])),
+    "cut": kubeproto.envelope("v1", "ServiceList", kubeproto.page({"resourceVersion": "9"}, [b"\0" * 99]))[:60],
+}
+
+
+def bodies(json_bodies, protobuf_bodies):
+    """Answers with each of these, as the first argument of a test."""
+    made = {f"json, {name}": Body(data) for name, data in json_bodies.items()}
+    made.update({f"protobuf, {name}": Body(data, media=PROTOBUF) for name, data in protobuf_bodies.items()})
+    return pytest.mark.parametrize("answer", made.values(), ids=made)
+
+
+@bodies({"html": BROKEN["html"], "deep": BROKEN["deep"]}, BROKEN_PROTOBUF)
+def test_broken_initial_events(setup, answer):
     api = setup.prepare(tls=False)
-    api.script("services", "watchlist", Body(body))
+    api.script("services", "watchlist", answer)
     setup.start()
     setup.check_recorded()
 
 
-@pytest.mark.parametrize("body", [BROKEN["html"], *NO_LIST.values()], ids=["html", *NO_LIST])
-def test_broken_relist(setup, body):
+@bodies({"html": BROKEN["html"], **NO_LIST}, {"html": BROKEN["html"], **NO_LIST_PROTOBUF})
+def test_broken_relist(setup, answer):
     """What is no list of services is not taken for an empty one."""
     api, _ = setup.start(tls=False, watchlist=False)
     api.wait_streams("services")
     web = setup.addresses("web.shop")
     hidden(api, "services", service("new", "10.96.7.7"))
     api.script("services", "watch", Status(410))
-    api.script("services", "list", Body(body))
+    api.script("services", "list", answer)
     api.cut("services")
     while setup.addresses("new.shop") != ["10.96.7.7"]:
         assert setup.addresses("web.shop") == web
@@ -533,6 +667,7 @@ def test_broken_relist(setup, body):
     assert setup.addresses("web.shop") == web
 
 
+@BOTH
 def test_broken_stream(setup):
     """Nobody knows what the broken line would have said: the state is fetched anew, and nothing goes away meanwhile."""
     api, _ = setup.start(tls=False)
@@ -547,11 +682,12 @@ def test_broken_stream(setup):
     setup.wait_log("services: what the API server sends cannot be understood")
 
 
+@BOTH
 def test_undecodable_events(setup):
     """Objects that make no sense are passed over; the stream goes on without a new request."""
     api, _ = setup.start()
     api.wait_streams("services")
-    for body in PASSED_OVER:
+    for body in PASSED_OVER_PROTOBUF if setup.protobuf else PASSED_OVER:
         api.send_raw("services", body)
     api.put("services", service("Bad.Name", "10.96.7.6"))
     api.put("services", service("new", "10.96.7.7", annotations={"text": "\0\ud83d\ude00"}))

@@ -67,6 +67,12 @@ static void data_wins(void **unused)
     assert_string_equal(config.cert_data, "CERT");
     assert_string_equal(config.key_data, "KEY");
     assert_true(config.insecure);
+    assert_false(config.uncompressed);
+    assert_int_equal(parse("clusters:\n- name: c\n  cluster: {server: s, disable-compression: true}\nusers:\n- name: "
+                           "u\n  user: {token: t}\n" CONTEXTS,
+                           "one"),
+                     0);
+    assert_true(config.uncompressed);
 }
 
 static void json_and_contexts(void **unused)

@@ -28,12 +28,19 @@ static void headers(void **unused)
 {
     (void)unused;
     static const struct scripted_step script[] = {
-        {"Accept: application/vnd.kubernetes.protobuf,application/json\r\n", "gzip", OK END("1"), false},
-        {"User-Agent: clusterdns/" CDNS_VERSION "\r\n", "Authorization", OK, true},
+        {"Accept: application/vnd.kubernetes.protobuf,application/json\r\n", NULL, OK END("1"), false},
+        {"User-Agent: clusterdns/" CDNS_VERSION "\r\n", "Authorization", OK, false},
+        {"Accept-Encoding: gzip\r\n", NULL, OK, true},
     };
     start(script);
-    run_until(2, 0);
+    run_until(3, 0);
     stop();
+    static const struct scripted_step uncompressed[] = {{"Accept: ", "Accept-Encoding", OK, true}};
+    t.credentials.uncompressed = true;
+    start(uncompressed);
+    run_until(1, 0);
+    stop();
+    t.credentials.uncompressed = false;
 }
 
 // Initial events come in no order: a version among them must not be taken for the state that was reached.
