@@ -473,7 +473,7 @@ class ControlPlane:
             return json.loads(answer.read())
 
     def put_raw(self, pairs, batch=500):
-        """Writes (key, object) pairs straight into etcd as JSON, as the API server would store them."""
+        """Writes (key, object) pairs straight into etcd, as the API server would: objects as JSON, bytes as they are."""
         pairs = iter(pairs)
         with concurrent.futures.ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
             pending = set()
@@ -498,11 +498,12 @@ class ControlPlane:
 
 
 def _b64(text):
-    return base64.b64encode(text.encode()).decode()
+    return base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
 
 
 def _put(key, obj):
-    return {"requestPut": {"key": _b64(key), "value": _b64(json.dumps(obj, separators=(",", ":")))}}
+    value = obj if isinstance(obj, bytes) else json.dumps(obj, separators=(",", ":"))
+    return {"requestPut": {"key": _b64(key), "value": _b64(value)}}
 
 
 if __name__ == "__main__":  # a control plane to play with, until interrupted

@@ -6,8 +6,11 @@
         ...
 
 Objects are as large as those that the real controllers write: labels, owners, managed fields, a target for each
-endpoint. Everything follows from an object's number, so that nothing has to be kept.
+endpoint. They are stored as protocol buffers, as in a real cluster: to start from JSON costs the API server twice
+the CPU time, and it gives up after a minute. Everything follows from an object's number, so that nothing has to be kept.
 """
+
+import protobuf
 
 NAMESPACE_SERVICES = 100  # services in a namespace
 HEADLESS_EVERY = 5
@@ -181,7 +184,7 @@ class Cluster:
 
     def fill(self, plane):
         """For ControlPlane(fill=…)."""
-        plane.put_raw(self.objects())
+        plane.put_raw((key, protobuf.encode(obj)) for key, obj in self.objects())
 
     # ---- what DNS has to say ----
 
