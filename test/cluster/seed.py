@@ -10,7 +10,12 @@ endpoint. They are stored as protocol buffers, as in a real cluster: to start fr
 the CPU time, and it gives up after a minute. Everything follows from an object's number, so that nothing has to be kept.
 """
 
-import protobuf
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+
+import kubeproto  # noqa: E402
 
 NAMESPACE_SERVICES = 100  # services in a namespace
 HEADLESS_EVERY = 5
@@ -184,7 +189,7 @@ class Cluster:
 
     def fill(self, plane):
         """For ControlPlane(fill=…)."""
-        plane.put_raw((key, protobuf.encode(obj)) for key, obj in self.objects())
+        plane.put_raw((key, kubeproto.stored(obj)) for key, obj in self.objects())
 
     # ---- what DNS has to say ----
 

@@ -1,52 +1,101 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API's objects as the API server writes them in protobuf: what test/lib/apireplay.py needs of it.
+"""The API's objects as the API server writes them in protobuf, to clients and into etcd: what test/lib/apireplay.py and
+test/cluster/seed.py need of it.
 
 Objects are given as in JSON; fields that are not in MESSAGES are left out. Names and numbers are those of generated.proto
 in k8s.io/api and k8s.io/apimachinery.
 """
 
 import calendar
+import functools
+import json
 import time
 
 MAGIC = b"k8s\0"
 
 
+@functools.cache
 def _time(text):
     return _integer(1, calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
 
 
 def _text(number, text):
     """Two halves of a character, as JSON has them, become one."""
-    return _bytes(number, text.encode("utf-16", "surrogatepass").decode("utf-16").encode())
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16")
+    return _bytes(number, text.encode())
 
 
 def _entry(item):
     return _text(1, item[0]) + _text(2, item[1])
 
 
-# message -> {JSON name: (field number, type)}; a type is "text", "integer", "time", "map" or a message; a list is repeated.
+# message -> {JSON name: (field number, type)}; a type is "text", "integer", "time", "map", "fields" (FieldsV1), "number or
+# name" (IntOrString) or a message; a list is repeated.
 MESSAGES = {
     "ObjectMeta": {
         "name": (1, "text"),
+        "generateName": (2, "text"),
         "namespace": (3, "text"),
         "uid": (5, "text"),
         "resourceVersion": (6, "text"),
+        "generation": (7, "integer"),
         "creationTimestamp": (8, "time"),
         "deletionTimestamp": (9, "time"),
         "labels": (11, "map"),
         "annotations": (12, "map"),
+        "ownerReferences": (13, ["OwnerReference"]),
+        "managedFields": (17, ["ManagedFieldsEntry"]),
+    },
+    "OwnerReference": {
+        "kind": (1, "text"),
+        "name": (3, "text"),
+        "uid": (4, "text"),
+        "apiVersion": (5, "text"),
+        "controller": (6, "integer"),
+        "blockOwnerDeletion": (7, "integer"),
+    },
+    "ManagedFieldsEntry": {
+        "manager": (1, "text"),
+        "operation": (2, "text"),
+        "apiVersion": (3, "text"),
+        "time": (4, "time"),
+        "fieldsType": (6, "text"),
+        "fieldsV1": (7, "fields"),
     },
     "ListMeta": {"resourceVersion": (2, "text"), "continue": (3, "text"), "remainingItemCount": (4, "integer")},
-    "Namespace": {"metadata": (1, "ObjectMeta")},
-    "Service": {"metadata": (1, "ObjectMeta"), "spec": (2, "ServiceSpec")},
+    "Namespace": {"metadata": (1, "ObjectMeta"), "spec": (2, "NamespaceSpec"), "status": (3, "NamespaceStatus")},
+    "NamespaceSpec": {"finalizers": (1, ["text"])},
+    "NamespaceStatus": {"phase": (1, "text")},
+    "Service": {"metadata": (1, "ObjectMeta"), "spec": (2, "ServiceSpec"), "status": (3, "ServiceStatus")},
     "ServiceSpec": {
         "ports": (1, ["ServicePort"]),
+        "selector": (2, "map"),
         "clusterIP": (3, "text"),
         "type": (4, "text"),
+        "sessionAffinity": (7, "text"),
         "externalName": (10, "text"),
+        "ipFamilyPolicy": (17, "text"),
         "clusterIPs": (18, ["text"]),
+        "ipFamilies": (19, ["text"]),
+        "internalTrafficPolicy": (22, "text"),
     },
-    "ServicePort": {"name": (1, "text"), "protocol": (2, "text"), "port": (3, "integer")},
+    "ServicePort": {
+        "name": (1, "text"),
+        "protocol": (2, "text"),
+        "port": (3, "integer"),
+        "targetPort": (4, "number or name"),
+    },
+    "ServiceStatus": {"loadBalancer": (1, "LoadBalancerStatus")},
+    "LoadBalancerStatus": {},
+    "IPAddress": {"metadata": (1, "ObjectMeta"), "spec": (2, "IPAddressSpec")},
+    "IPAddressSpec": {"parentRef": (1, "ParentReference")},
+    "ParentReference": {
+        "group": (1, "text"),
+        "resource": (2, "text"),
+        "namespace": (3, "text"),
+        "name": (4, "text"),
+    },
     "EndpointSlice": {
         "metadata": (1, "ObjectMeta"),
         "endpoints": (2, ["Endpoint"]),
@@ -58,6 +107,7 @@ MESSAGES = {
         "conditions": (2, "EndpointConditions"),
         "hostname": (3, "text"),
         "targetRef": (4, "ObjectReference"),
+        "nodeName": (6, "text"),
         "zone": (7, "text"),
     },
     "EndpointConditions": {"ready": (1, "integer"), "serving": (2, "integer"), "terminating": (3, "integer")},
@@ -78,6 +128,7 @@ MESSAGES = {
 }
 
 
+@functools.cache
 def _varint(value):
     value &= (1 << 64) - 1
     out = bytearray()
@@ -95,29 +146,47 @@ def _integer(number, value):
     return _varint(number << 3) + _varint(int(value))
 
 
+def _number_or_name(value):
+    if isinstance(value, int):
+        return _integer(1, 0) + _integer(2, value)
+    return _integer(1, 1) + _text(3, value)
+
+
+_MADE_OF = {  # what the bytes of a field of this type are made of
+    "time": _time,
+    "fields": lambda value: _bytes(1, json.dumps(value, separators=(",", ":")).encode()),
+    "number or name": _number_or_name,
+}
+
+
 def _field(number, kind, value):
     if value is None:
         return b""
-    if isinstance(kind, list):
-        return b"".join(_field(number, kind[0], element) for element in value)
-    if kind == "map":
-        return b"".join(_bytes(number, _entry(item)) for item in sorted(value.items()))
-    if kind == "integer":
-        return _integer(number, value)
     if kind == "text":
         return _text(number, value)
-    return _bytes(number, _time(value) if kind == "time" else message(kind, value))
+    if kind == "integer":
+        return _integer(number, value)
+    if isinstance(kind, list):
+        return b"".join([_field(number, kind[0], element) for element in value])
+    if kind == "map":
+        return b"".join([_bytes(number, _entry(item)) for item in sorted(value.items())])
+    return _bytes(number, _MADE_OF[kind](value) if kind in _MADE_OF else message(kind, value))
 
 
 def message(kind, obj):
     """An object's message, without its envelope."""
-    return b"".join(_field(*field, obj[name]) for name, field in MESSAGES[kind].items() if name in obj)
+    return b"".join([_field(*field, obj[name]) for name, field in MESSAGES[kind].items() if name in obj])
 
 
 def envelope(api_version, kind, raw):
     """An object as it is sent."""
     kinds = _bytes(1, api_version.encode()) + _bytes(2, kind.encode())
     return MAGIC + _bytes(1, kinds) + _bytes(2, raw) + _bytes(3, b"") + _bytes(4, b"")
+
+
+def stored(obj):
+    """An object as it stands in etcd."""
+    return envelope(obj["apiVersion"], obj["kind"], message(obj["kind"], obj))
 
 
 def page(metadata, items):
