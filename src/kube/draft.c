@@ -8,8 +8,6 @@
 #define LABEL_MAX 63  // bytes of what becomes a DNS label (RFC 1035 §2.3.4)
 #define NAME_MAX_ 253 // bytes of any other object name (Kubernetes: DNS subdomain)
 
-#define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
 const char draft_no_text[] = "(no text)"; // no name, no address, no word that is known
 
 static bool is_absent(const char *text)
@@ -28,24 +26,27 @@ static const char *plain(const char *text)
     return text != NULL && text != draft_no_text ? text : "";
 }
 
-// Lower-case letters, digits, '-', '_' and what of `more` there is, at most `max` bytes, not empty.
-static bool is_name(const char *text, size_t max, const char *more)
+// What a name may be made of; NUL is nothing of it.
+enum { COMMON = 1, DOT = 2, CAPITAL = 4 };
+static const uint8_t letters[256] = {
+    ['a' ... 'z'] = COMMON,  ['0' ... '9'] = COMMON, ['-'] = COMMON, ['_'] = COMMON, ['.'] = DOT,
+    ['A' ... 'Z'] = CAPITAL,
+};
+
+// Letters of these sorts, at most `max` bytes, not empty.
+static bool is_name(const char *text, size_t max, unsigned sorts)
 {
     size_t n = 0;
-    for (; text[n] != '\0'; n++) {
-        char c = text[n];
-        bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || strchr(more, c) != NULL;
-        if (!good || n >= max)
-            return false;
-    }
-    return n > 0;
+    while (n <= max && (letters[(uint8_t)text[n]] & sorts) != 0)
+        n++;
+    return n > 0 && n <= max && text[n] == '\0';
 }
 
 // A label in any case, or "" when the text is none. Nobody checks the names of a ServiceImport's ports, nor the case
 // of a cluster's.
 static const char *label_of(const char *text)
 {
-    return text != NULL && is_name(text, LABEL_MAX, CAPITALS) ? text : "";
+    return text != NULL && is_name(text, LABEL_MAX, COMMON | CAPITAL) ? text : "";
 }
 
 struct draft draft_init(enum kube_kind kind, struct arena *a)
@@ -124,7 +125,7 @@ void draft_endpoint_end(struct draft *d, size_t first, const struct draft_endpoi
 {
     const char *hostname = label_of(endpoint->hostname), *zone = plain(endpoint->zone), *pod = "";
     // CoreDNS does not ask whether the target's kind is Pod.
-    if (endpoint->target != NULL && is_name(endpoint->target, NAME_MAX_, "."))
+    if (endpoint->target != NULL && is_name(endpoint->target, NAME_MAX_, COMMON | DOT))
         pod = endpoint->target;
     for (size_t i = first; i < d->endpoints.n; i++) {
         struct kube_endpoint *out = (struct kube_endpoint *)d->endpoints.items + i;
@@ -150,7 +151,7 @@ static int finish_names(const struct draft *d, struct kube_object *out, char *er
     bool label = d->kind == KUBE_NAMESPACE || d->kind == KUBE_SERVICE || d->kind == KUBE_SERVICE_IMPORT;
     if (plain(d->name)[0] == '\0')
         return refuse(error, size, "metadata.name is missing or no text");
-    if (!is_name(d->name, label ? LABEL_MAX : NAME_MAX_, label ? "" : "."))
+    if (!is_name(d->name, label ? LABEL_MAX : NAME_MAX_, label ? COMMON : COMMON | DOT))
         return refuse(error, size, "metadata.name \"%.80s\" is no valid name", d->name);
     out->name = d->name;
     out->namespace_ = "";
@@ -158,7 +159,7 @@ static int finish_names(const struct draft *d, struct kube_object *out, char *er
         return 0;
     if (plain(d->namespace_)[0] == '\0')
         return refuse(error, size, "\"%.80s\": metadata.namespace is missing or no text", d->name);
-    if (!is_name(d->namespace_, LABEL_MAX, ""))
+    if (!is_name(d->namespace_, LABEL_MAX, COMMON))
         return refuse(error, size, "\"%.80s\": metadata.namespace \"%.80s\" is no valid name", d->name, d->namespace_);
     out->namespace_ = d->namespace_;
     return 0;

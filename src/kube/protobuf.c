@@ -11,17 +11,19 @@ struct protobuf protobuf_init(const void *data, size_t len, bool *broken)
 // large list costs.
 
 // An integer of at most 64 bits, seven in each byte, the lowest first; what is longer is an error.
-static uint64_t varint(struct reader *r)
+static inline uint64_t varint(struct reader *r)
 {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = reader_u8(r);
+    uint8_t byte = reader_u8(r);
+    uint64_t value = byte & 0x7f;
+    for (unsigned shift = 7; byte >= 0x80; shift += 7) {
+        byte = reader_u8(r);
+        if (shift > 63 || (shift == 63 && byte > 1)) {
+            reader_fail(r, CDNS_ESYNTAX);
+            return 0;
+        }
         value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80 && (shift < 63 || byte <= 1))
-            return value;
     }
-    reader_fail(r, CDNS_ESYNTAX);
-    return 0;
+    return value;
 }
 
 bool protobuf_next(struct protobuf *m, struct protobuf_field *field)
