@@ -2,6 +2,7 @@
 """Changes of Services, EndpointSlices and Namespaces by chance, written straight into etcd one by one (the API server's
 watches then bring them as it would its own), and what every name has to be in the end, by the model of test/compat."""
 
+import contextlib
 import ipaddress
 import json
 import subprocess
@@ -32,14 +33,16 @@ class EtcdWriter:
         return self
 
     def __exit__(self, *unused):
-        self.child.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.child.stdin.close()
         self.child.wait(60)
 
     def write(self, changes):
         """(key, text of an object or "") pairs; returns when all of them are in etcd."""
-        self.child.stdin.writelines(f"{key}\t{text}\n" for key, text in changes)
-        self.child.stdin.write(".\n")
-        self.child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.child.stdin.writelines(f"{key}\t{text}\n" for key, text in changes)
+            self.child.stdin.write(".\n")
+            self.child.stdin.flush()
         if self.child.stdout.readline() != ".\n":
             raise AssertionError(f"etcd-put ended with {self.child.wait(10)}")
 
