@@ -49,7 +49,8 @@ struct metric;
 /// A family: a static object that is not changed and not copied, defined in one place of the program.
 ///
 ///     static struct metric_family hits = {.name = "coredns_cache_hits_total", .help = "…", .type = METRIC_COUNTER,
-///                                         .labels = {{"server"}, {"zones"}, {"type", types, 2}}};
+///                                         .labels = {{.name = "server"},
+///                                                    {.name = "type", .values = types, .nvalues = 2}}};
 struct metric_family {
     const char *name; ///< with its unit, "_total" last for counters
     const char *help; ///< a sentence

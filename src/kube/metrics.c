@@ -18,28 +18,28 @@ static struct metric_family programming_family = {
     .name = "coredns_kubernetes_dns_programming_duration_seconds",
     .help = "Time from a change of a Service's pods, as its EndpointSlice says, until it can be answered.",
     .type = METRIC_HISTOGRAM,
-    .labels = {{"service_kind", service_kinds, COUNT(service_kinds)}},
+    .labels = {{.name = "service_kind", .values = service_kinds, .nvalues = COUNT(service_kinds)}},
     .buckets = {.first = 0.001, .factor = 2, .n = 20},
 };
 static struct metric_family request_family = {
     .name = "coredns_kubernetes_rest_client_request_duration_seconds",
     .help = "Time that requests to the API server took: lists until their end, watches until their first byte.",
     .type = METRIC_HISTOGRAM,
-    .labels = {{"verb"}, {"host"}},
+    .labels = {{.name = "verb"}, {.name = "host"}},
     .buckets = {.bounds = request_bounds, .n = COUNT(request_bounds)},
 };
 static struct metric_family limiter_family = {
     .name = "coredns_kubernetes_rest_client_rate_limiter_duration_seconds",
     .help = "Time that requests to the API server waited on this side before they were sent.",
     .type = METRIC_HISTOGRAM,
-    .labels = {{"verb"}, {"host"}},
+    .labels = {{.name = "verb"}, {.name = "host"}},
     .buckets = {.bounds = request_bounds, .n = COUNT(request_bounds)},
 };
 static struct metric_family requests_family = {
     .name = "coredns_kubernetes_rest_client_requests_total",
     .help = "Requests to the API server, by HTTP status.",
     .type = METRIC_COUNTER,
-    .labels = {{"code"}, {"method"}, {"host"}},
+    .labels = {{.name = "code"}, {.name = "method"}, {.name = "host"}},
 };
 
 // The host and port of a URL.
@@ -122,49 +122,57 @@ static struct metric_family age_family = {
     .name = "clusterdns_kubernetes_watch_age_seconds",
     .help = "Time since the API server last sent anything about a resource: an event, a bookmark, a part of a list.",
     .type = METRIC_GAUGE,
-    .labels = {{"source"}, {"resource"}},
+    .labels = {{.name = "source"}, {.name = "resource"}},
 };
 static struct metric_family objects_family = {
     .name = "clusterdns_kubernetes_objects",
     .help = "Objects kept, by kind; endpoints: ready addresses.",
     .type = METRIC_GAUGE,
-    .labels = {{"source"}, {"kind", object_names, OBJECTS}},
+    .labels = {{.name = "source"}, {.name = "kind", .values = object_names, .nvalues = OBJECTS}},
 };
 static struct metric_family bytes_family = {
     .name = "clusterdns_kubernetes_index_bytes",
     .help = "Memory of all that is kept about the cluster.",
     .type = METRIC_GAUGE,
-    .labels = {{"source"}},
+    .labels = {{.name = "source"}},
 };
 static struct metric_family synced_family = {
     .name = "clusterdns_kubernetes_synced",
     .help = "1 when every resource has been listed once.",
     .type = METRIC_GAUGE,
-    .labels = {{"source"}},
+    .labels = {{.name = "source"}},
 };
 static struct metric_family relists_family = {
     .name = "clusterdns_kubernetes_relists_total",
     .help = "Lists begun, by resource and reason.",
     .type = METRIC_COUNTER,
-    .labels = {{"source"}, {"resource"}, {"reason", reasons, COUNT(reasons)}},
+    .labels = {{.name = "source"},
+               {.name = "resource"},
+               {.name = "reason", .values = reasons, .nvalues = COUNT(reasons)}},
 };
 static struct metric_family events_family = {
     .name = "clusterdns_kubernetes_events_total",
     .help = "Events of watches, and objects of lists (initial), by resource and type.",
     .type = METRIC_COUNTER,
-    .labels = {{"source"}, {"resource"}, {"type", event_names, COUNT(event_names)}},
+    .labels = {{.name = "source"},
+               {.name = "resource"},
+               {.name = "type", .values = event_names, .nvalues = COUNT(event_names)}},
 };
 static struct metric_family errors_family = {
     .name = "clusterdns_kubernetes_errors_total",
     .help = "Requests that failed, by resource and HTTP status, or what was there in place of one.",
     .type = METRIC_COUNTER,
-    .labels = {{"source"}, {"resource"}, {"code", code_names, COUNT(code_names)}},
+    .labels = {{.name = "source"},
+               {.name = "resource"},
+               {.name = "code", .values = code_names, .nvalues = COUNT(code_names)}},
 };
 static struct metric_family last_error_family = {
     .name = "clusterdns_kubernetes_last_error_timestamp_seconds",
     .help = "When a request last failed so, Unix time.",
     .type = METRIC_GAUGE,
-    .labels = {{"source"}, {"resource"}, {"code", code_names, COUNT(code_names)}},
+    .labels = {{.name = "source"},
+               {.name = "resource"},
+               {.name = "code", .values = code_names, .nvalues = COUNT(code_names)}},
 };
 
 struct source_metrics {

@@ -80,6 +80,13 @@ static struct plan of_optional(const struct ending *e, struct plan p, uint32_t r
     return p;
 }
 
+enum reach plan_reach(const struct ending *e)
+{
+    if (e->unheard)
+        return REACH_NOBODY;
+    return e->answered || e->status.expired || e->status.too_large ? REACH_ANSWER : REACH_REFUSAL;
+}
+
 unsigned plan_failures(unsigned failures, enum reach before, enum reach now)
 {
     return now > before ? 0 : failures;

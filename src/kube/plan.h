@@ -18,8 +18,8 @@ enum purpose {
 /// How far a request came.
 enum reach {
     REACH_NOBODY,  ///< no server answered
-    REACH_REFUSAL, ///< one did, with another status than 200
-    REACH_ANSWER,  ///< … with a 200, whatever became of it then
+    REACH_REFUSAL, ///< one did, but refuses us
+    REACH_ANSWER,  ///< … and serves us, if not what was asked for: a 200, or word that a version is too old or too new
 };
 
 /// How it ended.
@@ -72,6 +72,8 @@ struct plan {
 #define PLAN_EARLY_MS 5000        ///< a server that was away for so long may refuse who it knows later
 #define PLAN_OPTIONAL_FAILURES 5  ///< so many failures in a row, and an optional kind counts as refused
 
+/// How far a request came that ended so.
+enum reach plan_reach(const struct ending *e);
 /// The failures that count when a request has come as far as `now` and the one before it as far as `before`: how long
 /// the server was away, or refused, says nothing about how it is now, and waiting as long again would keep old answers.
 unsigned plan_failures(unsigned failures, enum reach before, enum reach now);

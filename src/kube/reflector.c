@@ -336,10 +336,7 @@ static enum relist relist_reason(const struct ending *e, enum step next)
 static void go_on(struct reflector *r, const struct client_result *result, bool silent)
 {
     bool unheard = result->status == 0 && !silent;
-    enum reach reach = unheard ? REACH_NOBODY : result->status == 200 ? REACH_ANSWER : REACH_REFUSAL;
     uint64_t now = clock_monotonic_ns();
-    r->failures = plan_failures(r->failures, r->reach, reach);
-    r->reach = reach;
     if (r->away && !unheard)
         r->back = now;
     r->away = unheard;
@@ -356,12 +353,15 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
         .has_version = r->version[0] != '\0' && !r->anew,
         .next_page = r->token != NULL && !r->unpaged, // pages nobody asked for are no reason to ask again at once
         .lived_ms = (now - r->started) / 1000000,
-        .failures = r->failures,
     };
     e.corrupt = !e.failed && result->error != 0 && result->error != CDNS_ECANCELED;
     if (result->status != 0 && result->status != 200)
         api_status_from_http(result->status, result->body, result->body_len, result->retry_after, &e.status);
+    enum reach reach = plan_reach(&e);
+    e.failures = plan_failures(r->failures, r->reach, reach);
     struct plan plan = plan_next(&e, random_u32());
+    if (!plan.normal) // what an old server refuses, it would refuse at its best
+        r->reach = reach;
     r->json = r->json || plan.json;
     r->reason = relist_reason(&e, plan.step);
     bool absent = plan.refused && e.status.code == 404;
@@ -371,7 +371,7 @@ static void go_on(struct reflector *r, const struct client_result *result, bool 
         wait_for(r, STEP_SYNC, 0);
         return;
     }
-    r->failures = plan.good ? 0 : r->failures + !plan.normal;
+    r->failures = plan.good ? 0 : e.failures + !plan.normal;
     // A watch for changes of the future is no error for the server: it says nothing until its state is there again.
     r->unsure = r->unsure || (e.purpose == PURPOSE_WATCH && (unheard || result->status >= 500));
     if (!plan.quiet)

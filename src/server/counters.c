@@ -36,53 +36,63 @@ static struct metric_family requests = {
     .name = "coredns_dns_requests_total",
     .help = "Questions received, by zone, transport, address family (1: IPv4, 2: IPv6) and type.",
     .type = METRIC_COUNTER,
-    .labels = {{"server"},
-               {"zone"},
-               {"view"},
-               {"proto", protos, PROTOS},
-               {"family", families, FAMILIES},
-               {"type", types, TYPES}},
+    .labels = {{.name = "server"},
+               {.name = "zone"},
+               {.name = "view"},
+               {.name = "proto", .values = protos, .nvalues = PROTOS},
+               {.name = "family", .values = families, .nvalues = FAMILIES},
+               {.name = "type", .values = types, .nvalues = TYPES}},
 };
 static struct metric_family do_requests = {
     .name = "coredns_dns_do_requests_total",
     .help = "Questions with the DO bit, by zone.",
     .type = METRIC_COUNTER,
     .when_counted = true,
-    .labels = {{"server"}, {"zone"}, {"view"}},
+    .labels = {{.name = "server"}, {.name = "zone"}, {.name = "view"}},
 };
 static struct metric_family duration = {
     .name = "coredns_dns_request_duration_seconds",
     .help = "Time from the receipt of a question to its answer, by zone.",
     .type = METRIC_HISTOGRAM,
     .when_counted = true,
-    .labels = {{"server"}, {"zone"}, {"view"}},
+    .labels = {{.name = "server"}, {.name = "zone"}, {.name = "view"}},
     .buckets = {.first = 0.00025, .factor = 2, .n = 16},
 };
 static struct metric_family request_size = {
     .name = "coredns_dns_request_size_bytes",
     .help = "Bytes of the question's message, by zone and transport.",
     .type = METRIC_HISTOGRAM,
-    .labels = {{"server"}, {"zone"}, {"view"}, {"proto", protos, PROTOS}},
+    .labels = {{.name = "server"},
+               {.name = "zone"},
+               {.name = "view"},
+               {.name = "proto", .values = protos, .nvalues = PROTOS}},
     .buckets = SIZES,
 };
 static struct metric_family response_size = {
     .name = "coredns_dns_response_size_bytes",
     .help = "Bytes of the answer as it was sent, by zone and transport.",
     .type = METRIC_HISTOGRAM,
-    .labels = {{"server"}, {"zone"}, {"view"}, {"proto", protos, PROTOS}},
+    .labels = {{.name = "server"},
+               {.name = "zone"},
+               {.name = "view"},
+               {.name = "proto", .values = protos, .nvalues = PROTOS}},
     .buckets = SIZES,
 };
 static struct metric_family responses = {
     .name = "coredns_dns_responses_total",
     .help = "Answers sent, by zone, rcode and the plugin that made the answer (none: the server itself).",
     .type = METRIC_COUNTER,
-    .labels = {{"server"}, {"zone"}, {"view"}, {"plugin"}, {"rcode", rcodes, RCODES}},
+    .labels = {{.name = "server"},
+               {.name = "zone"},
+               {.name = "view"},
+               {.name = "plugin"},
+               {.name = "rcode", .values = rcodes, .nvalues = RCODES}},
 };
 static struct metric_family plugin_enabled = {
     .name = "coredns_plugin_enabled",
     .help = "1 for each plugin that takes part in answering, by zone.",
     .type = METRIC_GAUGE,
-    .labels = {{"server"}, {"zone"}, {"view"}, {"name"}},
+    .labels = {{.name = "server"}, {.name = "zone"}, {.name = "view"}, {.name = "name"}},
 };
 
 static const char *const reasons[] = {"overload", "ignored", "dropped", "gone"};

@@ -25,7 +25,7 @@ static struct metric_family version_info = {
     .name = "coredns_reload_version_info",
     .help = "1 for the hash of the Corefile that was loaded last, well or not.",
     .type = METRIC_GAUGE,
-    .labels = {{"hash"}, {"value"}},
+    .labels = {{.name = "hash"}, {.name = "value"}},
 };
 
 static const char default_corefile[] = ".\n{\nwhoami\nlog\n}\n";

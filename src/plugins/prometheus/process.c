@@ -19,7 +19,7 @@ static struct metric_family build_info = {
     .name = "coredns_build_info",
     .help = "1; the labels say which clusterdns this is, and what compiled it (goversion, for dashboards' sake).",
     .type = METRIC_GAUGE,
-    .labels = {{"version"}, {"revision"}, {"goversion"}},
+    .labels = {{.name = "version"}, {.name = "revision"}, {.name = "goversion"}},
 };
 static struct metric_family panics = {
     .name = "coredns_panics_total",

@@ -35,7 +35,7 @@ static void numbers_of_each_type(void **state)
     metric_count(c, 0, 0, 1);
     metric_count(c, WORKERS - 1, 0, UINT64_C(9000000000000000000));
     metric_count(c, METRIC_ELSEWHERE, 0, 5);
-    assert_shows("\nt1_things_total 9000000000000000006\n" + 1);
+    assert_shows("t1_things_total 9000000000000000006\n");
 
     struct metric *g = metric_series(&gauge, NULL), *r = metric_series(&reading, NULL);
     assert_absent("t1_level");
@@ -82,7 +82,7 @@ static void computed_bounds_are_those_of_go(void **state)
     static struct metric_family times = {.name = "t3_seconds",
                                          .help = "Time.",
                                          .type = METRIC_HISTOGRAM,
-                                         .labels = {{"server"}},
+                                         .labels = {{.name = "server"}},
                                          .buckets = {.first = 0.00025, .factor = 2, .n = 16}};
     static struct metric_family slim = {.name = "t3_slim_seconds",
                                         .help = "Time.",
@@ -113,14 +113,21 @@ static void labels_of_both_kinds(void **state)
     static struct metric_family requests = {.name = "t4_requests_total",
                                             .help = "Requests.",
                                             .type = METRIC_COUNTER,
-                                            .labels = {{"server"}, {"zone"}, {"proto", protos, 2}, {"type", types, 3}}};
-    static struct metric_family sizes = {.name = "t4_size_bytes",
-                                         .help = "Size.",
-                                         .type = METRIC_HISTOGRAM,
-                                         .labels = {{"zone"}, {"proto", protos, 2}},
-                                         .buckets = {.first = 10, .factor = 1, .n = 1}};
-    static struct metric_family once = {
-        .name = "t4_once_total", .help = "Once.", .type = METRIC_COUNTER, .when_counted = true, .labels = {{"zone"}}};
+                                            .labels = {{.name = "server"},
+                                                       {.name = "zone"},
+                                                       {.name = "proto", .values = protos, .nvalues = 2},
+                                                       {.name = "type", .values = types, .nvalues = 3}}};
+    static struct metric_family sizes = {
+        .name = "t4_size_bytes",
+        .help = "Size.",
+        .type = METRIC_HISTOGRAM,
+        .labels = {{.name = "zone"}, {.name = "proto", .values = protos, .nvalues = 2}},
+        .buckets = {.first = 10, .factor = 1, .n = 1}};
+    static struct metric_family once = {.name = "t4_once_total",
+                                        .help = "Once.",
+                                        .type = METRIC_COUNTER,
+                                        .when_counted = true,
+                                        .labels = {{.name = "zone"}}};
     const char *const cluster[] = {"dns://:53", "cluster.local."}, *const root[] = {"dns://:53", "."};
     struct metric *c = metric_series(&requests, cluster), *r = metric_series(&requests, root);
     assert_ptr_equal(c, metric_series(&requests, (const char *[]){"dns://:53", "cluster.local."}));
@@ -148,7 +155,8 @@ static void labels_of_both_kinds(void **state)
 static void label_values_from_outside(void **state)
 {
     (void)state;
-    static struct metric_family odd = {.name = "t5_odd", .help = "Odd.", .type = METRIC_GAUGE, .labels = {{"text"}}};
+    static struct metric_family odd = {
+        .name = "t5_odd", .help = "Odd.", .type = METRIC_GAUGE, .labels = {{.name = "text"}}};
     static const struct {
         const char *value, *shown;
     } cases[] = {{"", ""},
@@ -213,15 +221,17 @@ static void collectors_run_at_a_scrape(void **state)
 
 #define ROUNDS 200000
 
-static struct metric_family race_total = {
-    .name = "t7_race_total", .help = "Race.", .type = METRIC_COUNTER, .labels = {{"type", types, 3}}};
+static struct metric_family race_total = {.name = "t7_race_total",
+                                          .help = "Race.",
+                                          .type = METRIC_COUNTER,
+                                          .labels = {{.name = "type", .values = types, .nvalues = 3}}};
 static struct metric_family race_size = {.name = "t7_race_bytes",
                                          .help = "Race.",
                                          .type = METRIC_HISTOGRAM,
-                                         .labels = {{"proto", protos, 2}},
+                                         .labels = {{.name = "proto", .values = protos, .nvalues = 2}},
                                          .buckets = {.first = 1, .factor = 2, .n = 4}};
 static struct metric_family race_new = {
-    .name = "t7_race_new_total", .help = "Race.", .type = METRIC_COUNTER, .labels = {{"number"}}};
+    .name = "t7_race_new_total", .help = "Race.", .type = METRIC_COUNTER, .labels = {{.name = "number"}}};
 
 static void *count_much(void *arg)
 {
@@ -300,12 +310,12 @@ static void series_without_end(void **state)
                                         .help = "Many.",
                                         .type = METRIC_COUNTER,
                                         .when_counted = true,
-                                        .labels = {{"n"}, {"t", types, 3}}};
+                                        .labels = {{.name = "n"}, {.name = "t", .values = types, .nvalues = 3}}};
     static struct metric_family wide = {.name = "t9_wide_bytes",
                                         .help = "Wide.",
                                         .type = METRIC_HISTOGRAM,
                                         .when_counted = true,
-                                        .labels = {{"n"}, {"t", types, 3}},
+                                        .labels = {{.name = "n"}, {.name = "t", .values = types, .nvalues = 3}},
                                         .buckets = {.first = 1, .factor = 2, .n = METRICS_BUCKETS}};
     char number[32];
     const char *values[] = {number};
@@ -333,8 +343,10 @@ static void series_without_end(void **state)
 static void test_renamed(void **state)
 {
     (void)state;
-    static struct metric_family family = {
-        .name = "test_renamed_info", .help = "A name that changes.", .type = METRIC_GAUGE, .labels = {{"hash"}}};
+    static struct metric_family family = {.name = "test_renamed_info",
+                                          .help = "A name that changes.",
+                                          .type = METRIC_GAUGE,
+                                          .labels = {{.name = "hash"}}};
     const char *first[] = {"aaaa"}, *second[] = {"bbbb"};
     struct metric *m = metric_series(&family, first);
     metric_set(m, 0, 1);

@@ -192,6 +192,26 @@ static void failures_of_another_kind(void **unused)
     assert_int_equal(plan_failures(9, REACH_ANSWER, REACH_NOBODY), 9);
 }
 
+static void reaches(void **unused)
+{
+    (void)unused;
+    static const struct {
+        struct ending ending;
+        enum reach reach;
+    } cases[] = {
+        {{.purpose = PURPOSE_LIST, .failed = true, .unheard = true}, REACH_NOBODY},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 401}}, REACH_REFUSAL},
+        {{.purpose = PURPOSE_WATCHLIST, .status = {.code = 422}}, REACH_REFUSAL},
+        {{.purpose = PURPOSE_WATCH, .failed = true, .silent = true}, REACH_REFUSAL},
+        {{.purpose = PURPOSE_WATCH, .answered = true, .failed = true}, REACH_ANSWER},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 410, .expired = true}}, REACH_ANSWER},
+        {{.purpose = PURPOSE_WATCH, .status = {.code = 410, .expired = true}, .answered = true}, REACH_ANSWER},
+        {{.purpose = PURPOSE_LIST, .status = {.code = 504, .too_large = true}}, REACH_ANSWER},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(plan_reach(&cases[i].ending), cases[i].reach);
+}
+
 static void good_endings(void **unused)
 {
     (void)unused;
@@ -207,9 +227,9 @@ static void good_endings(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps),        cmocka_unit_test(optional_kinds), cmocka_unit_test(early_refusals),
-        cmocka_unit_test(waits),        cmocka_unit_test(cut_watches),    cmocka_unit_test(failures_of_another_kind),
-        cmocka_unit_test(good_endings),
+        cmocka_unit_test(steps),   cmocka_unit_test(optional_kinds), cmocka_unit_test(early_refusals),
+        cmocka_unit_test(waits),   cmocka_unit_test(cut_watches),    cmocka_unit_test(failures_of_another_kind),
+        cmocka_unit_test(reaches), cmocka_unit_test(good_endings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

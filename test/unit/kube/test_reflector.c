@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A reflector against a scripted API server: what it asks for, what the store has in the end, what it says in trouble.
+#include "kube/plan.h"
 #include "reflector_test.h"
 
 // ---- the protocol ----
@@ -153,6 +154,31 @@ static void expired_watch_as_event(void **unused)
     start(script);
     run_until(4, 2);
     assert_int_equal(t.least, 2);
+    stop();
+}
+
+// A server without WatchList whose every watch is too old: refusing the one and serving the list between them does not
+// make each attempt look like the first.
+static void expired_again_and_again(void **unused)
+{
+    (void)unused;
+#define EXPIRED_WATCH                                                                                                  \
+    UNSUPPORTED, {"?limit=500&resourceVersion=0 ", NULL, LIST("100", "", SERVICE("a", "1")), false},                   \
+    {                                                                                                                  \
+        "resourceVersion=100&", WATCHLIST, OK EVENT("ERROR", STATUS(410, "Expired", "too old", "")), false             \
+    }
+#define EXPIRED_AGAIN                                                                                                  \
+    UNSUPPORTED, {"?resourceVersion=100 ", NULL, LIST("100", "", SERVICE("a", "1")), false},                           \
+    {                                                                                                                  \
+        "resourceVersion=100&", WATCHLIST, OK EVENT("ERROR", STATUS(410, "Expired", "too old", "")), false             \
+    }
+    static const struct scripted_step script[] = {
+        EXPIRED_WATCH, EXPIRED_AGAIN, EXPIRED_AGAIN, EXPIRED_AGAIN, {WATCHLIST, NULL, OK, true}};
+    timing.hurry = 4;
+    uint64_t started = clock_monotonic_ns();
+    start(script);
+    run_until(13, 1);
+    assert_true(clock_monotonic_ns() - started >= (uint64_t)2 * PLAN_BACKOFF_FIRST_MS / 4 * 1000000);
     stop();
 }
 
@@ -481,6 +507,7 @@ int main(void)
         cmocka_unit_test_setup(list_without_end, setup),
         cmocka_unit_test_setup(unwanted_pages_that_expire, setup),
         cmocka_unit_test_setup(expired_watch_as_http, setup),
+        cmocka_unit_test_setup(expired_again_and_again, setup),
         cmocka_unit_test_setup(expired_watch_as_event, setup),
         cmocka_unit_test_setup(version_too_large, setup),
         cmocka_unit_test_setup(cut_inside_an_object, setup),

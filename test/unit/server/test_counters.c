@@ -179,7 +179,7 @@ static void ask(const struct asked *a)
     chain_question(x);
     x->q.received_ns = clock_monotonic_ns();
     x->q.request_size = 100;
-    x->q.transport = a->transport;
+    x->q.transport = (uint8_t)a->transport;
     x->q.client.sa.sa_family = a->ipv6 ? AF_INET6 : AF_INET;
     x->listen = &generation->listens[0];
     x->deliver = a->in_vain ? deliver_in_vain : deliver;
