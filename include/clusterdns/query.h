@@ -73,6 +73,10 @@ struct outcome {
 /// Number of worker threads; fixed for the life of the process.
 unsigned worker_count(void);
 
+struct uv_loop_s;
+/// The calling worker's own loop, for sockets and timers that belong to it; NULL on a thread that is no worker.
+struct uv_loop_s *worker_loop(void);
+
 /// Records a failure: the reply's sections are emptied, its rcode is set and the text (copied into the arena) reaches
 /// errors, log and metrics. Returns VERDICT_FAIL, so that a hook can `return query_fail(q, RCODE_SERVFAIL, "…");`.
 enum verdict query_fail(struct query *q, uint16_t rcode, const char *fmt, ...) CDNS_PRINTF(3, 4);

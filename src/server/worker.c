@@ -29,6 +29,11 @@ void worker_set_current(struct worker *w)
     current = w;
 }
 
+struct uv_loop_s *worker_loop(void)
+{
+    return current != NULL ? &current->loop : NULL;
+}
+
 unsigned worker_count(void)
 {
     return count;
