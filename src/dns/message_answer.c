@@ -182,16 +182,19 @@ int message_answer_read(struct arena *arena, const uint8_t *message, size_t size
     read_section(&u, u.m.arcount, true, &out->additional);
     out->id = u.m.id;
     out->opcode = u.m.opcode;
-    out->rcode = (uint16_t)(u.m.rcode | u.m.edns_rcode << 4);
+    out->rcode = u.m.rcode;
     out->aa = u.m.aa;
     out->tc = u.m.tc;
     out->rd = u.m.rd;
     out->ra = u.m.ra;
     out->ad = u.m.ad;
     out->cd = u.m.cd;
-    out->edns = u.m.edns;
-    out->do_ = u.m.do_;
-    out->edns_size = u.m.edns_size;
+    if (u.m.edns) { // whole
+        out->edns = true;
+        out->do_ = u.m.do_;
+        out->edns_size = u.m.edns_size;
+        out->rcode |= (uint16_t)(u.m.edns_rcode << 4);
+    }
     if (u.r.error == CDNS_ETRUNC && out->tc)
         return 0;
     return u.r.error == CDNS_ERANGE ? CDNS_ESYNTAX : u.r.error;

@@ -265,6 +265,7 @@ static void cut_anywhere(void **state)
             assert_int_equal(got.answer.n, size >= 57 ? 2 : size >= 41 ? 1 : 0);
             assert_int_equal(got.authority.n, size >= 71 ? 1 : 0);
             assert_int_equal(got.edns, size >= 82);
+            assert_int_equal(got.edns_size, size >= 82 ? 1232 : 0);
             assert_true(got.tc);
         }
         copy[2] &= 0xfd; // TC
