@@ -60,7 +60,8 @@ struct plugin {
     enum verdict (*reply)(void *self, struct query *q);
     /// Last, for every plugin entered, after the reply was written. Worker.
     void (*done)(void *self, const struct query *q, const struct outcome *o);
-    /// A parked query ends by time-out or shutdown while this plugin holds it: forget `q`. Worker.
+    /// A parked query ends by time-out or shutdown while this plugin holds it, or, right after the hook said WAIT, there
+    /// is no room for one more that waits: forget `q`. Worker.
     void (*cancel)(void *self, struct query *q);
     /// Is the plugin ready to serve? Asked for each request to /ready. Main thread.
     bool (*ready)(void *self);
