@@ -137,17 +137,30 @@ static void unpark(struct exchange *x)
     atomic_fetch_sub(&x->block->generation->pins, 1);
 }
 
+static void orphan_children(struct exchange *x)
+{
+    for (struct exchange *c = x->children; c != NULL; c = c->sibling_next)
+        c->parent = NULL;
+    x->children = NULL;
+}
+
+static bool own_packet(struct exchange *x)
+{
+    const uint8_t *own = arena_memdup(x->q.arena, x->q.packet, x->q.request_size);
+    if (own == NULL)
+        return false;
+    x->q.packet = own;
+    x->packet_owned = true;
+    return true;
+}
+
 // Copies what is borrowed, pins the generation and sets the deadline. Returns why it must not or cannot wait, or NULL.
 static const char *try_to_park(struct exchange *x)
 {
     if (x->expired)
         return "query timed out";
-    if (x->q.packet != NULL && !x->packet_owned) {
-        x->q.packet = arena_memdup(x->q.arena, x->q.packet, x->q.request_size);
-        x->packet_owned = true;
-        if (x->q.packet == NULL)
-            return "out of memory";
-    }
+    if (x->q.packet != NULL && !x->packet_owned && !own_packet(x))
+        return "out of memory";
     if (!set_parked(x))
         return "too many queries are waiting";
     if (worker_set_deadline(x->worker, x, x->deadline_ns != 0 ? x->deadline_ns : x->q.received_ns + QUERY_TIMEOUT_NS) ==
@@ -164,6 +177,7 @@ static bool park(struct exchange *x)
     if (why == NULL)
         return true;
     forget(x);
+    orphan_children(x);
     apply(x, query_fail(&x->q, RCODE_SERVFAIL, "%s", why));
     return false;
 }
@@ -178,13 +192,6 @@ static void unlink_child(struct exchange *x)
         x->parent->children = x->sibling_next;
     if (x->sibling_next != NULL)
         x->sibling_next->sibling_prev = x->sibling_prev;
-}
-
-static void orphan_children(struct exchange *x)
-{
-    for (struct exchange *c = x->children; c != NULL; c = c->sibling_next)
-        c->parent = NULL;
-    x->children = NULL;
 }
 
 static void end(struct exchange *x)
