@@ -201,9 +201,9 @@ class Script:
         if whole is None:
             self.zone.answer(response, question.name, question.rdtype, query.ednsflags & dns.flags.DO)
             return response
-        response.set_rcode(dns.rcode.from_text(whole.get("rcode", "NOERROR")))
         if "flags" in whole:
             response.flags = dns.flags.QR | (query.flags & (dns.flags.RD | dns.flags.CD)) | dns.flags.from_text(whole["flags"])
+        response.set_rcode(dns.rcode.from_text(whole.get("rcode", "NOERROR")))
         for section in ("answer", "authority", "additional"):
             getattr(response, section).extend(_records(whole.get(section, [])))
         return response
