@@ -170,7 +170,7 @@ static void on_turn(uv_timer_t *timer)
     else
         look(w);
     uint64_t ms = ((uint64_t)w->hosts->reload_ns + 999999) / 1000000;
-    uv_timer_start(timer, on_turn, w->reading != NULL ? 0 : ms, 0);
+    uv_timer_start(timer, on_turn, w->reading != NULL ? 1 : ms, 0); // at 0 it would not let others have a turn
 }
 
 int hosts_start(void *self, const struct plugin_start *s)
