@@ -22,6 +22,7 @@ import yaml
 
 import asking
 import exposition
+import upstreams
 from processes import Process, Timeout, free_port, wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -29,10 +30,11 @@ START_SECONDS = 30  # generous: sanitizer builds on a busy machine
 STEP_SECONDS = 10
 STARTUP_LINES = 40  # of the server's log, shown with a failure
 
-CASE_KEYS = {"about", "corefile", "cluster", "files", "copy", "let", "env", "arguments", "peer", "steps"}
+CASE_KEYS = {"about", "corefile", "cluster", "files", "copy", "let", "env", "arguments", "peer", "upstreams", "steps"}
 ANY_STEP = {"only", "within"}
 STEPS = {  # the key that names the step -> the keys that may stand beside it
-    "ask": {"expect", "over", "port", "coredns"},
+    **upstreams.STEPS,
+    "ask": {"expect", "over", "port", "coredns", "times"},
     "send": {"over", "connection", "to", "pieces"},
     "send bytes": {"connection"},
     "receive": {"over", "connection"},
@@ -268,11 +270,11 @@ def as_expectation(expected):
 
 
 def same_records(expected, records):
-    """Are these the same, whatever their order? In an expected record the word `*` stands for any word."""
+    """Are these the same, whatever their order? In an expected record `*` stands for any word, LOW..HIGH for a number."""
     left = [record.split() for record in records]
     for record in expected:
         words = record.split()
-        found = next((r for r in left if len(r) == len(words) and all(w in ("*", h) for w, h in zip(words, r))), None)
+        found = next((r for r in left if len(r) == len(words) and all(map(upstreams.word_fits, words, r))), None)
         if found is None:
             return False
         left.remove(found)
@@ -324,9 +326,11 @@ class Player:
         for name in dict.fromkeys(re.findall(r"@((?:PORT|HTTP)\w*)@", case.text)):
             self.values[name] = str(free_port())
         self.values.setdefault("PORT", str(free_port()))
+        self.values.update(upstreams.values_for(case["upstreams"]))
         for name, value in (case["let"] or {}).items():
             self.values[name] = self.fill(value)
         self.port = int(self.values["PORT"])
+        self.upstreams = None
         self.asker = asking.Asker()
         self.connections = {}
         self.next_id = 1
@@ -362,6 +366,7 @@ class Player:
             self.tear_down()
 
     def set_up(self):
+        self.upstreams = upstreams.Upstreams(self.fill(self.case["upstreams"]), self.values)
         for name, text in (self.case["files"] or {}).items():
             put(self._path(self.fill(name)), self.fill(text))
         for name in self.case["copy"] or []:
@@ -379,6 +384,8 @@ class Player:
         self.asker.close()
         if self.server is not None:
             self.server.kill()
+        if self.upstreams is not None:
+            self.upstreams.close()
         self.cluster.clean()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -447,7 +454,7 @@ class Player:
         return step["coredns"] if self.peer and "coredns" in step else step["expect"]
 
     def do_ask(self, step):
-        for over in [step["over"]] if "over" in step else ["udp", "tcp"]:
+        for over in ([step["over"]] if "over" in step else ["udp", "tcp"]) * step.get("times", 1):
             self._ask_until(
                 f"{step['ask']} {over}".replace(" udp", ""),
                 self._expected(step),
@@ -459,6 +466,7 @@ class Player:
         silent = isinstance(expected, str) and " " in expected
         deadline = time.monotonic() + within
         while True:
+            self.asker.next_id()  # what comes late to an earlier question is no answer to this one
             answer = self.asker.ask(port, line, asking.SILENCE_SECONDS if silent else STEP_SECONDS)
             found = differences(expected, answer, line)
             if not found:
@@ -494,6 +502,14 @@ class Player:
 
     def do_open(self, step):
         assert not self._connection(step).closed_within(step["open"]), "the connection was closed"
+
+    # ---- steps: upstreams ----
+
+    def do_upstream(self, step):
+        self.upstreams.change(step["upstream"])
+
+    def do_asked(self, step):
+        self._until(lambda: self.upstreams.complaint(step["asked"]), step.get("within", 0))
 
     # ---- steps: HTTP and the log ----
 

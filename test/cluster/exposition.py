@@ -15,6 +15,14 @@ COMPARED = {">": float.__gt__, ">=": float.__ge__, "<": float.__lt__, "<=": floa
 SCRAPE_SECONDS = 10
 
 
+def compared(value, expected):
+    """Is it this number, or for a text as `> 5` more than that?"""
+    if isinstance(expected, str):
+        word, number = expected.split()
+        return COMPARED[word](float(value), float(number))
+    return value == expected
+
+
 def _labels(text):
     labels = dict(LABEL.findall(text or ""))
     assert LABEL.sub("", text or "") == "", f"these are no labels: {text}"
@@ -47,11 +55,8 @@ class Exposition:
         value = self.value(selector)
         if expected == "absent" or value is None:
             right = expected == "absent" and value is None
-        elif isinstance(expected, str):
-            word, number = expected.split()
-            right = COMPARED[word](float(value), float(number))
         else:
-            right = value == expected
+            right = compared(value, expected)
         return None if right else f"{selector}: expected {expected}, got {'absent' if value is None else f'{value:g}'}"
 
 
