@@ -35,6 +35,8 @@ static size_t write_reply(struct exchange *x, uint8_t *out, size_t cap, bool *tr
         .edns = q->edns,
         .do_ = q->do_ && r->rcode != RCODE_BADVERS, // flags of a version that is not understood
         .edns_size = MESSAGE_EDNS_DEFAULT,
+        .options = r->options,
+        .options_len = r->options_len,
     };
     return message_write(&m, out, cap, limit < cap ? limit : cap, truncated);
 }
