@@ -230,9 +230,22 @@ static void unlist(struct udp_listener *listener)
         *at = listener->next;
 }
 
+// Connects the socket to itself: what others send is no longer for it. (If that fails, for want of a loopback
+// interface, it goes on taking what nobody will read: as good as lost.)
+static void deafen(const struct udp_listener *listener)
+{
+    union sockaddr_any self = listener->address;
+    if (listener->wildcard && self.sa.sa_family == AF_INET)
+        self.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    else if (listener->wildcard)
+        self.in6.sin6_addr = in6addr_loopback;
+    (void)!connect(listener->fd, &self.sa, address_size(&self));
+}
+
 static void finish_drain(struct udp_listener *listener)
 {
     unlist(listener);
+    deafen(listener);
     read_rounds(listener, DRAIN_ROUNDS);
     if (listener->fd >= 0)
         uv_poll_stop(&listener->poll);
@@ -339,11 +352,22 @@ int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler h
         return result;
     }
     l->poll.data = l;
-    l->next = l->shared->udp;
-    l->shared->udp = l;
-    (void)uv_poll_start(&l->poll, UV_READABLE, on_readable); // fails only on a closing handle
+    udp_resume(l);
     *listener = l;
     return 0;
+}
+
+void udp_pause(struct udp_listener *listener)
+{
+    unlist(listener);
+    uv_poll_stop(&listener->poll);
+}
+
+void udp_resume(struct udp_listener *listener)
+{
+    listener->next = listener->shared->udp;
+    listener->shared->udp = listener;
+    (void)uv_poll_start(&listener->poll, UV_READABLE, on_readable); // fails only on a closing handle
 }
 
 void udp_send(struct udp_listener *listener, const struct udp_peer *peer, const uint8_t *message, size_t size)
