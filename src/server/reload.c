@@ -184,7 +184,7 @@ void reload_run(struct server_state *s)
 static bool addresses_kept(const struct server_state *s, const struct generation *g)
 {
     for (unsigned l = 0; l < g->nlistens; l++)
-        if (generation_listen(s->generation, g->listens[l].port) == NULL)
+        if (generation_listen(s->generation, &g->listens[l]) == NULL)
             return false;
     return true;
 }

@@ -137,7 +137,7 @@ static bool route(struct exchange *x)
         q->reply.rcode = RCODE_SERVFAIL; // as CoreDNS for a header without its question
         return false;
     }
-    if (q->qclass != CLASS_IN)
+    if (q->qclass != CLASS_IN && !x->listen->any_class)
         return false;
     if (q->edns && x->m.edns_version != 0) {
         q->reply.rcode = RCODE_BADVERS;
