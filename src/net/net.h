@@ -52,6 +52,9 @@ void udp_send(struct udp_listener *listener, const struct udp_peer *peer, const 
 /// can still be sent. From now on the kernel gives datagrams to other sockets that take the address (one of all
 /// addresses beside it, or a new one), or refuses them.
 void udp_drain(struct udp_listener *listener);
+/// Has `to`, a socket of all addresses on the same port, answer what the kernel has received for `from`, which is to be
+/// closed next: an address that a reload began to listen on, and gave up. Both belong to one loop; not from a handler.
+void udp_hand_over(struct udp_listener *from, struct udp_listener *to);
 /// Closes the socket; the memory is freed by the loop, so `listener` is good until control goes back to it.
 void udp_close(struct udp_listener *listener);
 /// Address the socket is bound to (the port filled in when 0 was asked).

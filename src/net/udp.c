@@ -171,13 +171,14 @@ static void batch_send(struct udp_listener *listener, struct udp_batch *batch)
     batch->answers_len = 0;
 }
 
-static void answer_one(struct udp_listener *listener, struct udp_batch *batch, unsigned i)
+// `from`: the socket that it came to, usually the listener's own.
+static void answer_one(struct udp_listener *listener, struct udp_listener *from, struct udp_batch *batch, unsigned i)
 {
     struct in_slot *slot = &batch->in_slots[i];
     // Nothing can be sent back to port 0, and an empty datagram has no id to answer to.
     if (batch->in[i].msg_len == 0 || address_port(&slot->peer.client) == 0)
         return;
-    take_control(listener, &slot->peer, &batch->in[i].msg_hdr);
+    take_control(from, &slot->peer, &batch->in[i].msg_hdr);
     if (batch->answers_len > NET_OUT_FLUSH)
         batch_send(listener, batch);
     uint8_t *out = batch->answers + batch->answers_len;
@@ -193,15 +194,15 @@ static void answer_one(struct udp_listener *listener, struct udp_batch *batch, u
 }
 
 // Takes and answers one batch. True when there may be more.
-static bool batch_run(struct udp_listener *listener, struct udp_batch *batch)
+static bool batch_run(struct udp_listener *listener, struct udp_listener *from, struct udp_batch *batch)
 {
-    int received = recvmmsg(listener->fd, batch->in, NET_BATCH, MSG_DONTWAIT, NULL);
+    int received = recvmmsg(from->fd, batch->in, NET_BATCH, MSG_DONTWAIT, NULL);
     if (received < 0) // other errors are a datagram's own (an ICMP message, a bad checksum) and are taken with it
         return errno != EAGAIN && errno != EWOULDBLOCK;
     net_count(&listener->shared->counters.udp_received, (unsigned)received);
     for (unsigned i = 0; i < (unsigned)received; i++) {
         if (listener->fd >= 0)
-            answer_one(listener, batch, i);
+            answer_one(listener, from, batch, i);
         batch->in[i].msg_hdr.msg_namelen = sizeof(batch->in_slots[i].peer.client);
         batch->in[i].msg_hdr.msg_controllen = IN_CONTROL;
     }
@@ -211,11 +212,11 @@ static bool batch_run(struct udp_listener *listener, struct udp_batch *batch)
     return received == NET_BATCH;
 }
 
-static void read_rounds(struct udp_listener *listener, unsigned rounds)
+static void read_rounds(struct udp_listener *listener, struct udp_listener *from, unsigned rounds)
 {
     struct udp_batch *batch = listener->shared->batch;
     batch->listener = listener;
-    while (rounds > 0 && batch_run(listener, batch) && listener->fd >= 0)
+    while (rounds > 0 && batch_run(listener, from, batch) && listener->fd >= 0)
         rounds--;
     batch->listener = NULL;
 }
@@ -246,7 +247,7 @@ static void finish_drain(struct udp_listener *listener)
 {
     unlist(listener);
     deafen(listener);
-    read_rounds(listener, DRAIN_ROUNDS);
+    read_rounds(listener, listener, DRAIN_ROUNDS);
     if (listener->fd >= 0)
         uv_poll_stop(&listener->poll);
 }
@@ -259,7 +260,7 @@ void net_udp_turn(struct net_loop *shared)
     shared->udp_read_ns = now;
     for (struct udp_listener *l = shared->udp, *next; l != NULL; l = next) {
         next = l->next;
-        read_rounds(l, 1);
+        read_rounds(l, l, 1);
     }
 }
 
@@ -275,7 +276,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         (void)uv_poll_start(poll, UV_READABLE, on_readable);
     }
     listener->shared->udp_read_ns = uv_hrtime();
-    read_rounds(listener, NET_ROUNDS);
+    read_rounds(listener, listener, NET_ROUNDS);
     if (listener->draining && listener->fd >= 0) // asked for by a handler, while this loop was at work
         finish_drain(listener);
 }
@@ -393,6 +394,14 @@ void udp_drain(struct udp_listener *listener)
     if (listener->shared->batch->listener == NULL)
         finish_drain(listener);
     // else a handler asks: the batches are in use, the event that runs finishes it, or the next one of this socket
+}
+
+void udp_hand_over(struct udp_listener *from, struct udp_listener *to)
+{
+    INVARIANT(from->shared->batch->listener == NULL);
+    unlist(from);
+    deafen(from);
+    read_rounds(to, from, DRAIN_ROUNDS);
 }
 
 void udp_close(struct udp_listener *listener)

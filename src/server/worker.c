@@ -191,6 +191,20 @@ static void close_socket(struct worker_socket *s)
     free(s);
 }
 
+// The served socket of all addresses that took what now comes to `s`; NULL: there is none.
+static const struct worker_socket *served_beside(const struct worker *w, const struct worker_socket *s)
+{
+    union sockaddr_any own, address;
+    udp_address(s->udp, &own);
+    for (const struct worker_socket *other = w->sockets; other != NULL; other = other->next) {
+        udp_address(other->udp, &address);
+        if (other->serves && !other->drained && other->listen->port == s->listen->port && listen_is_any(&address) &&
+            address.sa.sa_family == own.sa.sa_family)
+            return other;
+    }
+    return NULL;
+}
+
 // Closes the sockets of a generation, or (NULL) all of them.
 static void close_sockets(struct worker *w, const struct generation *g)
 {
@@ -201,6 +215,9 @@ static void close_sockets(struct worker *w, const struct generation *g)
             continue;
         }
         *at = s->next;
+        const struct worker_socket *served = s->serves ? NULL : served_beside(w, s);
+        if (served != NULL)
+            udp_hand_over(s->udp, served->udp);
         close_socket(s);
     }
 }
