@@ -98,7 +98,6 @@ static void options_without_room_are_left_out(void **state)
     (void)state;
     struct message_reply r = {
         .id = 0x1234, .edns = true, .edns_size = 512, .options = N("\0\3\0\1x"), .options_len = 5};
-    uint8_t out[64];
     assert_int_equal(message_write(&r, out, sizeof out, 28, NULL), 28);
     assert_int_equal(message_write(&r, out, sizeof out, 27, NULL), 23);
     assert_int_equal(out[22], 0); // no options
