@@ -258,6 +258,7 @@ static int serve(struct server_state *s, const struct server_options *o)
         if (!o->quiet)
             print_banner(s);
         if (start_threads(s) == 0) {
+            reload_announce(s->generation);
             run(s);
             status = s->forced ? STATUS_FORCED : 0;
         }
