@@ -24,6 +24,8 @@ void chain_question(struct exchange *x)
     q->cd = m->cd;
     q->ad = q->ad_asked = m->ad;
     q->edns = m->edns;
+    q->options = m->edns_options;
+    q->options_len = m->edns_options_len;
     q->do_ = m->do_;
     q->udp_size = m->edns && m->edns_size > MESSAGE_UDP_MIN ? m->edns_size : MESSAGE_UDP_MIN;
     q->worker = x->worker->id;
@@ -146,11 +148,13 @@ static void orphan_children(struct exchange *x)
 
 static bool own_packet(struct exchange *x)
 {
-    const uint8_t *own = arena_memdup(x->q.arena, x->q.packet, x->q.request_size);
+    const uint8_t *borrowed = x->q.packet, *own = arena_memdup(x->q.arena, borrowed, x->q.request_size);
     if (own == NULL)
         return false;
     x->q.packet = own;
     x->packet_owned = true;
+    if (x->q.options != NULL)
+        x->q.options = own + (x->q.options - borrowed);
     return true;
 }
 
