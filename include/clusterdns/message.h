@@ -26,8 +26,8 @@ size_t message_question_write(const struct message_question *question, uint8_t *
 
 /// Does the message of `size` bytes answer the question? True if QR is set, opcode, id, and the question section are
 /// those of `question`; the name compares without case (RFC 5452 §9.1). What a server that is asked something else, or
-/// somebody who guesses, sends is not an answer. An error reply may lack the question (RFC 1035 §4.1.1 leaves that
-/// open): then the rest counts.
+/// somebody who guesses, sends is not an answer. A reply that tells an error (any rcode but NOERROR and NXDOMAIN) may
+/// lack the question (RFC 1035 §4.1.1 leaves that open): then the rest counts. Records are not looked at.
 bool message_answers(const struct message_question *question, const uint8_t *message, size_t size);
 
 /// A reply taken apart. Everything that records point to is in the arena.
@@ -41,9 +41,15 @@ struct message_answer {
     struct records answer, authority, additional; ///< without OPT; in the order sent; names uncompressed, case as sent
 };
 
-/// Reads a reply. Names inside rdata are uncompressed where a type may compress them (RFC 3597 §4 and RFC 1035's own);
-/// other rdata is copied as it is. A message that ends too early is an error, unless TC is set: then what is whole is
-/// kept. Work and memory are bounded by the message's bytes, however its pointers go (RFC 9267).
-/// CDNS_ETRUNC: no header; CDNS_ESYNTAX: broken; CDNS_ENOMEM: the arena is full.
+/// Reads a reply. Of the types that RFC 3597 §4 lists and RFC 1035's own, and of DNAME, KX, RRSIG and NSEC, names
+/// inside rdata are uncompressed, and the rdata is what the type says; A and AAAA of class IN have their 4 and 16
+/// bytes; other rdata is copied as it is. Bytes behind the last record are passed over. Records of the same owner may
+/// share its bytes. A message that ends too early is an error, unless TC is set: then what is whole is kept. Work and
+/// memory are bounded by the message's bytes, however its pointers go (RFC 9267): for each 11 bytes at most three names
+/// of 255 bytes and a record are made, so for 64 KiB less than 5 MiB, or CDNS_ENOMEM before. CDNS_ETRUNC: it ends too
+/// early, in the header or where a record should be (CoreDNS answers a client with TC then); CDNS_ESYNTAX: broken: more
+/// than one question, a pointer that does not lead backwards, a name that is too long, rdata that is not as its type
+/// says, OPT twice, elsewhere than in the additional section or with an owner; CDNS_ENOMEM: the arena is full. On an
+/// error `*out` is not to be used.
 int message_answer_read(struct arena *arena, const uint8_t *message, size_t size,
                         struct message_answer *out) CDNS_MUSTCHECK;

@@ -2,7 +2,9 @@
 #pragma once
 /// \file
 /// Messages: reading a question, writing a reply (RFC 1035 §4, RFC 6891). Pure functions on bytes; any thread; nothing
-/// is allocated from the heap.
+/// is allocated from the heap. The other side, asking and reading an answer, is <clusterdns/message.h>'s.
+#include "base/reader.h"
+#include "base/writer.h"
 #include <clusterdns/name.h>
 #include <clusterdns/record.h>
 #include <stdbool.h>
@@ -18,9 +20,11 @@
 struct message {
     uint16_t id, qtype, qclass;
     uint8_t opcode;                  ///< enum opcode
+    uint8_t rcode;                   ///< the header's four bits
     bool qr, aa, tc, rd, ra, ad, cd; ///< header bits
     bool edns, do_;                  ///< an OPT record was there; its DO bit
     uint8_t edns_version;
+    uint8_t edns_rcode;          ///< OPT's upper bits of the rcode
     uint16_t edns_size;          ///< OPT's class field as sent
     uint16_t edns_options_len;   ///< bytes of OPT's rdata
     const uint8_t *edns_options; ///< points into the packet
@@ -62,6 +66,11 @@ struct message {
 /// CoreDNS's FORMERR has opcode QUERY even for a NOTIFY; here the opcode is echoed (RFC 1035 §4.1.1).
 int message_parse(const uint8_t *packet, size_t size, struct message *m) CDNS_MUSTCHECK;
 
+/// Reads the header; the reader then stands at the question. Too short: the reader's error is set.
+void message_read_header(struct reader *r, struct message *m);
+/// Reads an OPT record from behind its type to `m->edns…`. CDNS_ESYNTAX: it ends too early, or its options do.
+int message_read_opt(struct reader *r, struct message *m) CDNS_MUSTCHECK;
+
 /// What is needed to write a reply beside its records.
 struct message_reply {
     uint16_t id, rcode; ///< rcode with extended bits, which need `edns`; without it they become SERVFAIL
@@ -89,3 +98,6 @@ size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap
 /// CoreDNS echoes them here, QR set, AA clear, `rcode` (0 … 15), no sections but the question if it could be read
 /// (`m->question_end`) and fits. Returns the length; 0 when `cap` is less than a header.
 size_t message_write_error(const struct message *m, uint16_t rcode, uint8_t *out, size_t cap);
+
+/// Writes the OPT record of a reply: `edns_size`, `rcode`'s upper bits, `do_` and `options` count.
+void message_write_opt(struct writer *w, const struct message_reply *reply);

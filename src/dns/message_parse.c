@@ -4,8 +4,7 @@
 #include "dns/lower.h"
 #include "dns/name_wire.h"
 
-// The header; the reader then stands at the question.
-static void read_header(struct reader *r, struct message *m)
+void message_read_header(struct reader *r, struct message *m)
 {
     m->id = reader_u16(r);
     uint16_t bits = reader_u16(r);
@@ -17,6 +16,7 @@ static void read_header(struct reader *r, struct message *m)
     m->ra = (bits & 0x0080) != 0;
     m->ad = (bits & 0x0020) != 0;
     m->cd = (bits & 0x0010) != 0;
+    m->rcode = bits & 0xf;
     m->qdcount = reader_u16(r);
     m->ancount = reader_u16(r);
     m->nscount = reader_u16(r);
@@ -51,10 +51,11 @@ static int read_question(struct reader *r, struct message *m)
 
 // OPT: its class is the payload size, its TTL extended rcode, version and flags (RFC 6891 §6.1.3). The options must be
 // whole; what they say is for those who know them.
-static int read_opt(struct reader *r, struct message *m)
+int message_read_opt(struct reader *r, struct message *m)
 {
     m->edns_size = reader_u16(r);
     uint32_t ttl = reader_u32(r);
+    m->edns_rcode = (uint8_t)(ttl >> 24);
     m->edns_version = (uint8_t)(ttl >> 16);
     m->do_ = (ttl & 0x8000) != 0;
     m->edns_options_len = reader_u16(r);
@@ -79,7 +80,7 @@ static int read_record(struct reader *r, bool additional, struct message *m)
     if (r->error != 0)
         return CDNS_ESYNTAX;
     if (type == RR_OPT && additional)
-        return length != 1 || m->edns ? CDNS_ESYNTAX : read_opt(r, m);
+        return length != 1 || m->edns ? CDNS_ESYNTAX : message_read_opt(r, m);
     reader_bytes(r, 6);
     reader_bytes(r, reader_u16(r));
     return r->error != 0 ? CDNS_ESYNTAX : 0;
@@ -104,7 +105,7 @@ int message_parse(const uint8_t *packet, size_t size, struct message *m)
     struct reader r = reader_init(packet, size);
     if (size < MESSAGE_HEADER)
         return CDNS_ETRUNC;
-    read_header(&r, m);
+    message_read_header(&r, m);
     if (m->qr || (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_NOTIFY))
         return 0;
     if (m->qdcount != 1 || m->ancount > 1 || m->nscount > 1 || m->arcount > 2)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/message.h"
 
-#include "base/writer.h"
 #include "dns/name_wire.h"
+#include "dns/rdata_shape.h"
 
 #define POINTER 0xc000
 #define POINTER_MAX 0x3fff // largest offset that a pointer's 14 bits hold
@@ -155,12 +155,12 @@ static void write_owner(struct packer *p, const uint8_t *owner)
     }
 }
 
-// Writes rdata of `prefix` bytes, `names` names and anything else. Rdata that is not so is copied as it is.
-static void write_named_rdata(struct packer *p, const struct record *rr, size_t prefix, unsigned names, bool compress)
+// Writes the rdata of a type with names. Rdata that is not so is copied as it is.
+static void write_named_rdata(struct packer *p, const struct record *rr, const struct rdata_shape *shape)
 {
-    size_t end[3] = {prefix};
-    bool sound = prefix <= rr->rdlen;
-    for (unsigned i = 0; i < names && sound; i++) {
+    size_t end[3] = {shape->prefix};
+    bool sound = shape->prefix <= rr->rdlen;
+    for (unsigned i = 0; i < shape->names && sound; i++) {
         size_t length = name_check(rr->rdata + end[i], rr->rdlen - end[i]);
         end[i + 1] = end[i] + length;
         sound = length != 0;
@@ -169,43 +169,19 @@ static void write_named_rdata(struct packer *p, const struct record *rr, size_t 
         writer_bytes(&p->w, rr->rdata, rr->rdlen);
         return;
     }
-    writer_bytes(&p->w, rr->rdata, prefix);
-    for (unsigned i = 0; i < names; i++)
-        write_name(p, rr->rdata + end[i], compress);
-    writer_bytes(&p->w, rr->rdata + end[names], rr->rdlen - end[names]);
+    writer_bytes(&p->w, rr->rdata, shape->prefix);
+    for (unsigned i = 0; i < shape->names; i++)
+        write_name(p, rr->rdata + end[i], shape->written == RDATA_COMPRESSED);
+    writer_bytes(&p->w, rr->rdata + end[shape->names], rr->rdlen - end[shape->names]);
 }
 
-// RFC 1035's own types are compressed; of the later ones none may be (RFC 3597 §4), but the targets of SRV and DNAME
-// stand there for the records behind them to point to.
 static void write_rdata(struct packer *p, const struct record *rr)
 {
-    switch (rr->type) {
-    case RR_NS:
-    case RR_CNAME:
-    case RR_PTR:
-    case 3: // MD
-    case 4: // MF
-    case 7: // MB
-    case 8: // MG
-    case 9: // MR
-        write_named_rdata(p, rr, 0, 1, true);
-        break;
-    case RR_MX:
-        write_named_rdata(p, rr, 2, 1, true);
-        break;
-    case RR_SOA:
-    case 14: // MINFO
-        write_named_rdata(p, rr, 0, 2, true);
-        break;
-    case RR_SRV:
-        write_named_rdata(p, rr, 6, 1, false);
-        break;
-    case RR_DNAME:
-        write_named_rdata(p, rr, 0, 1, false);
-        break;
-    default:
+    const struct rdata_shape *shape = rdata_shape(rr->type);
+    if (shape != NULL && shape->written != RDATA_COPIED)
+        write_named_rdata(p, rr, shape);
+    else
         writer_bytes(&p->w, rr->rdata, rr->rdlen);
-    }
 }
 
 // Writes whole records until one does not fit; returns their number.
@@ -232,7 +208,7 @@ static uint32_t write_section(struct packer *p, const struct records *set)
     return set->n;
 }
 
-static void write_opt(struct writer *w, const struct message_reply *reply)
+void message_write_opt(struct writer *w, const struct message_reply *reply)
 {
     writer_u8(w, 0);
     writer_u16(w, RR_OPT);
@@ -295,7 +271,7 @@ size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap
     }
     if (reply->edns) {
         p.w.size = room; // its place was kept
-        write_opt(&p.w, reply);
+        message_write_opt(&p.w, reply);
         written[2]++;
     }
 

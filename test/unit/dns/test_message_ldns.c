@@ -7,10 +7,13 @@
 #include <cmocka.h>
 
 // \file
-// An independent decoder reads what message_write() wrote: libldns must find the records that were given, byte for
-// byte, over random replies. SEED=n repeats a run.
+// libldns as the other side. Over random replies it must find, byte for byte, the records that message_write() was
+// given, and message_answer_read() those that libldns has written, or message_write(). Questions likewise. SEED=n
+// repeats a run.
 #include "base/random.h"
+#include "dns/lower.h"
 #include "dns/message.h"
+#include <clusterdns/message.h>
 #include <ldns/ldns.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,15 +64,16 @@ static const uint8_t *random_name(void)
 // Rdata that is sound for its type.
 static struct record random_record(const uint8_t *qname)
 {
-    static const uint16_t types[] = {RR_A,   RR_A,  RR_AAAA, RR_NS,    RR_CNAME, RR_PTR, RR_SOA,
-                                     RR_SOA, RR_MX, RR_SRV,  RR_DNAME, RR_TXT,   14,     65280};
+    static const uint16_t types[] = {RR_A,     RR_A,   RR_AAAA, RR_NS, RR_CNAME, RR_PTR, RR_SOA, RR_SOA, RR_MX, RR_SRV,
+                                     RR_DNAME, RR_TXT, 14,      65280, 17,       18,     21,     26,     36,    8};
     struct record rr = {.owner = below(3) == 0 ? qname : random_name(),
                         .ttl = below(UINT32_C(1) << 31),
                         .type = types[below(sizeof types / sizeof types[0])],
                         .class_ = CLASS_IN};
     uint8_t *rdata = arena_alloc(arena, 1024);
-    size_t prefix = rr.type == RR_A ? 4 : rr.type == RR_AAAA ? 16 : rr.type == RR_MX ? 2 : rr.type == RR_SRV ? 6 : 0;
-    unsigned names = rr.type == RR_SOA || rr.type == 14                                     ? 2
+    bool numbered = rr.type == RR_MX || rr.type == 18 || rr.type == 21 || rr.type == 26 || rr.type == 36;
+    size_t prefix = rr.type == RR_A ? 4 : rr.type == RR_AAAA ? 16 : numbered ? 2 : rr.type == RR_SRV ? 6 : 0;
+    unsigned names = rr.type == RR_SOA || rr.type == 14 || rr.type == 17 || rr.type == 26   ? 2
                      : prefix == 4 || prefix == 16 || rr.type == RR_TXT || rr.type == 65280 ? 0
                                                                                             : 1;
     size_t n = prefix;
@@ -131,6 +135,74 @@ static uint32_t compare_section(const struct records *given, const ldns_rr_list 
 
 static uint8_t out[MESSAGE_MAX + 1], again[1 << 20];
 
+// libldns compresses names that differ in case.
+static void assert_same_bytes(const uint8_t *a, const uint8_t *b, size_t n, bool exact)
+{
+    if (exact)
+        assert_memory_equal(a, b, n);
+    else
+        assert_true(lower_same(a, b, n));
+}
+
+static void assert_same_records(const struct records *given, uint32_t kept, const struct records *read, bool exact)
+{
+    assert_int_equal(read->n, kept);
+    for (uint32_t i = 0; i < kept; i++) {
+        const struct record *want = &given->rr[i], *got = &read->rr[i];
+        assert_int_equal(got->type, want->type);
+        assert_int_equal(got->class_, want->class_);
+        assert_int_equal(got->ttl, want->ttl);
+        assert_int_equal(name_length(got->owner), name_length(want->owner));
+        assert_same_bytes(got->owner, want->owner, name_length(want->owner), exact);
+        assert_int_equal(got->rdlen, want->rdlen);
+        assert_same_bytes(got->rdata, want->rdata, want->rdlen, exact);
+    }
+}
+
+// `message` read by message_answer_read() holds the first `kept` records of the reply.
+static void check_answer(const struct message_reply *reply, const uint32_t kept[3], bool tc, const uint8_t *message,
+                         size_t size)
+{
+    struct arena *own = arena_new(0);
+    struct message_answer a;
+    assert_int_equal(message_answer_read(own, message, size, &a), 0);
+    assert_same_records(reply->answer, kept[0], &a.answer, message == out);
+    assert_same_records(reply->authority, kept[1], &a.authority, message == out);
+    assert_same_records(reply->additional, kept[2], &a.additional, message == out);
+    assert_int_equal(a.id, reply->id);
+    assert_int_equal(a.rcode, reply->rcode);
+    assert_int_equal(a.aa, reply->aa);
+    assert_int_equal(a.tc, tc);
+    assert_int_equal(a.edns, reply->edns);
+    assert_int_equal(a.do_, reply->edns && reply->do_);
+    assert_int_equal(a.edns_size, reply->edns ? reply->edns_size : 0);
+    // What was read is written as it was.
+    struct message_reply same = *reply;
+    same.answer = &a.answer;
+    same.authority = &a.authority;
+    same.additional = &a.additional;
+    same.tc = tc;
+    bool truncated;
+    if (message == out) {
+        assert_int_equal(message_write(&same, again, MESSAGE_MAX, MESSAGE_MAX, &truncated), size);
+        assert_memory_equal(again, out, size);
+        assert_false(truncated);
+    }
+    arena_free(own);
+}
+
+static void check_ldns_writing(const struct message_reply *reply, const uint32_t kept[3], bool tc, const ldns_pkt *pkt)
+{
+    uint8_t *wire;
+    size_t size;
+    // Its own compressor takes no notice of where a pointer's 14 bits end.
+    if (ldns_pkt2wire(&wire, pkt, &size) != LDNS_STATUS_OK)
+        return;
+    if (size < 0x4000)
+        check_answer(reply, kept, tc, wire, size);
+    free(wire);
+}
+
 // With one record more than `kept` the message must be longer than `limit`.
 static void check_one_more_does_not_fit(const struct message_reply *reply, const uint32_t kept[3], size_t limit)
 {
@@ -185,6 +257,8 @@ static void check_reply(const struct message_reply *reply, size_t limit)
     const uint32_t kept[3] = {compare_section(reply->answer, ldns_pkt_answer(pkt)),
                               compare_section(reply->authority, ldns_pkt_authority(pkt)),
                               compare_section(reply->additional, ldns_pkt_additional(pkt))};
+    check_answer(reply, kept, truncated, out, size);
+    check_ldns_writing(reply, kept, truncated, pkt);
     ldns_pkt_free(pkt);
     bool all = kept[0] == reply->answer->n && kept[1] == reply->authority->n && kept[2] == reply->additional->n;
     assert_int_equal(truncated, !all);
@@ -228,6 +302,51 @@ static void ldns_finds_the_records_that_were_given(void **state)
     arena_free(arena);
 }
 
+static void ldns_reads_the_question(void **state)
+{
+    (void)state;
+    uint8_t wire[MESSAGE_QUESTION_MAX];
+    arena = arena_new(0);
+    for (int i = 0; i < REPLIES; i++) {
+        arena_reset(arena);
+        struct message_question q = {.qname = random_name(),
+                                     .id = (uint16_t)below(65536),
+                                     .qtype = (uint16_t)(1 + below(60)),
+                                     .qclass = CLASS_IN,
+                                     .rd = below(2) != 0,
+                                     .cd = below(2) != 0,
+                                     .ad = below(2) != 0,
+                                     .edns = below(2) != 0,
+                                     .do_ = below(2) != 0,
+                                     .edns_size = (uint16_t)below(65536)};
+        size_t size = message_question_write(&q, wire, sizeof wire);
+        ldns_pkt *pkt;
+        assert_int_equal(ldns_wire2pkt(&pkt, wire, size), LDNS_STATUS_OK);
+        assert_int_equal(ldns_pkt_id(pkt), q.id);
+        assert_int_equal(ldns_pkt_get_opcode(pkt), LDNS_PACKET_QUERY);
+        assert_false(ldns_pkt_qr(pkt) || ldns_pkt_aa(pkt) || ldns_pkt_tc(pkt) || ldns_pkt_ra(pkt));
+        assert_int_equal(ldns_pkt_rd(pkt), q.rd);
+        assert_int_equal(ldns_pkt_cd(pkt), q.cd);
+        assert_int_equal(ldns_pkt_ad(pkt), q.ad);
+        assert_int_equal(ldns_pkt_edns(pkt), q.edns);
+        assert_int_equal(ldns_pkt_edns_do(pkt), q.edns && q.do_);
+        assert_int_equal(ldns_pkt_edns_udp_size(pkt), q.edns ? q.edns_size : 0);
+        const ldns_rr *question = ldns_rr_list_rr(ldns_pkt_question(pkt), 0);
+        assert_int_equal(ldns_rr_get_type(question), q.qtype);
+        assert_int_equal(ldns_rdf_size(ldns_rr_owner(question)), name_length(q.qname));
+        assert_memory_equal(ldns_rdf_data(ldns_rr_owner(question)), q.qname, name_length(q.qname));
+        // What libldns makes of it is an answer.
+        uint8_t *reply;
+        size_t reply_size;
+        ldns_pkt_set_qr(pkt, true);
+        assert_int_equal(ldns_pkt2wire(&reply, pkt, &reply_size), LDNS_STATUS_OK);
+        assert_true(message_answers(&q, reply, reply_size));
+        free(reply);
+        ldns_pkt_free(pkt);
+    }
+    arena_free(arena);
+}
+
 int main(void)
 {
     const char *seed = getenv("SEED");
@@ -235,6 +354,7 @@ int main(void)
     print_message("SEED=%llu\n", (unsigned long long)generator);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ldns_finds_the_records_that_were_given),
+        cmocka_unit_test(ldns_reads_the_question),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Questions that are being asked, by worker. Identical ones are asked once: a flight is one question to upstreams, its
+/// waiters are the queries that want the answer. All memory is there from the start. Worker thread.
+#include "plugins/forward/forward.h"
+#include <clusterdns/message.h>
+
+/// A query that waits; in its arena.
+struct waiter {
+    struct query *q;
+    struct flight *flight;
+    struct waiter *next, **link;               ///< of the flight
+    struct waiter *worker_next, **worker_link; ///< of the worker
+};
+
+/// One question on its way.
+struct flight {
+    struct flight *next; ///< in its bucket, or free
+    struct flights *of;
+    struct waiter *waiters; ///< the first one's question is the one that is sent
+    struct waiter **last;
+    uint64_t hash;
+    bool ending; ///< waiters are being served; nobody joins
+
+    struct forward *forward;
+    struct stanza *stanza;
+    struct upstream_set *set;
+    struct message_question question;
+    bool stream; ///< over TCP from the start
+
+    // What ask.c is at.
+    struct upstream_request *request; ///< or NULL
+    struct peer *peer;                ///< being asked
+    uint64_t asked_ns, deadline_ns;
+    uint32_t attempts;  ///< that have failed
+    unsigned at, fails; ///< in `order`; upstreams passed over as down
+    unsigned failovers, stale;
+    bool over_tcp;  ///< this attempt's way
+    bool truncated; ///< an answer was: from now on over TCP
+    uint8_t order[FORWARD_UPSTREAMS];
+    char why[160]; ///< the last attempt failed; "" if none has
+};
+
+/// A worker's flights.
+struct flights {
+    uint64_t chance; ///< chance_below()
+    unsigned worker;
+    unsigned waiting; ///< waiters, at most FORWARD_WAITING
+    unsigned flying;  ///< flights, at most FORWARD_WAITING
+    unsigned used;    ///< of `all`, ever
+    struct flight *idle;
+    struct waiter *waiters;
+    struct flight *buckets[FORWARD_WAITING];
+    struct flight all[FORWARD_WAITING];
+};
+
+/// Every worker's flights are there until as many flights_put() as flights_get(). CDNS_ENOMEM. Main thread.
+int flights_get(void) CDNS_MUSTCHECK;
+void flights_put(void);
+/// The worker's.
+struct flights *flights_of(unsigned worker);
+
+/// The flight of an identical question, or NULL.
+struct flight *flight_find(struct flights *f, const struct flight *like);
+/// Takes `like` (with its question, stanza, set) into the worker's table; there is room whenever a waiter may be added.
+struct flight *flight_add(struct flights *f, const struct flight *like);
+/// Has the query wait for the flight. CDNS_ENOMEM.
+int flight_join(struct flight *x, struct query *q) CDNS_MUSTCHECK;
+/// The query waits no more; returns its flight. NULL: it did not wait.
+struct flight *flight_leave(struct flights *f, const struct query *q);
+/// The same for a waiter.
+void flight_remove(struct waiter *w);
+/// No question joins the flight from now on.
+void flight_close(struct flight *x);
+/// Forgets a flight without waiters.
+void flight_free(struct flight *x);
+/// Fills `hash` of a flight that has its question.
+void flight_hash(struct flight *x, const struct query *q);
+
+/// Makes what is counted. Main thread.
+void ask_init(void);
+/// Asks the next upstream, or ends the flight.
+void ask_next(struct flight *x);
+
+/// The flight has failed: every waiter is told `x->why`.
+void answer_failure(struct flight *x);
+/// Gives every waiter the answer, which the first one has as `answer`, and ends the flight.
+void answer_waiters(struct flight *x, const struct message_answer *answer, const uint8_t *message, size_t size);
+/// Sends every waiter on to the directives after the flight's, and ends the flight.
+void answer_elsewhere(struct flight *x);
+
+/// The way in, from stanza `first` on. query.c
+enum verdict forward_from(struct forward *f, struct query *q, size_t first);

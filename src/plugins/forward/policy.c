@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which upstream first, which then.
+#include "plugins/forward/forward.h"
+
+unsigned chance_below(uint64_t *chance, unsigned n)
+{
+    // splitmix64 (Steele, Lea, Flood 2014): spreads load; nothing here has to be unguessable.
+    uint64_t z = *chance += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (unsigned)(((z ^ (z >> 31)) >> 32) * n >> 32);
+}
+
+void policy_order(struct stanza *s, const struct upstream_set *set, unsigned worker, uint64_t *chance,
+                  uint8_t order[FORWARD_UPSTREAMS])
+{
+    for (unsigned i = 0; i < set->n; i++)
+        order[i] = (uint8_t)i;
+    if (s->policy == POLICY_RANDOM) {
+        for (unsigned i = set->n; i > 1; i--) {
+            unsigned k = chance_below(chance, i);
+            uint8_t last = order[i - 1];
+            order[i - 1] = order[k];
+            order[k] = last;
+        }
+    } else if (s->policy == POLICY_ROUND_ROBIN) {
+        // As CoreDNS: the next one in front, the others behind it in their order.
+        unsigned first = ++s->workers[worker].robin % set->n;
+        for (unsigned i = first; i > 0; i--)
+            order[i] = (uint8_t)(i - 1);
+        order[0] = (uint8_t)first;
+    }
+}
