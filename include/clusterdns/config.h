@@ -32,11 +32,15 @@ struct config {
     const char *const *zones;             ///< the block's zones, normalised ("cluster.local."), reverse CIDRs expanded
     size_t nzones;                        ///< at least 1
     const char *server;                   ///< the block's first address: "dns://:53"
-    struct arena *arena;                  ///< lives as long as the generation
-    char *error;                          ///< filled by the functions below: CONFIG_ERROR_MAX bytes
+    /// A number (CONFIG_REST bytes) for the block's keys, these directives and all those of plugins behind this one. If
+    /// it is the same in the next configuration, what was learned from the plugins behind holds on.
+    const uint8_t *rest;
+    struct arena *arena; ///< lives as long as the generation
+    char *error;         ///< filled by the functions below: CONFIG_ERROR_MAX bytes
 };
 
 #define CONFIG_ERROR_MAX 1024
+#define CONFIG_REST 64
 
 /// Records "plugin/NAME: FILE:LINE - Error during parsing: TEXT" and returns CDNS_ECONFIG: Caddy's Errf in CoreDNS.
 int config_errorf(struct config *c, const struct token *at, const char *fmt, ...) CDNS_PRINTF(3, 4);

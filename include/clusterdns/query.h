@@ -33,7 +33,8 @@ struct reply {
     const char *origin;                           ///< name of the plugin that ended the way in; NULL: the server itself
 };
 
-/// One question. The fields are read-only for plugins but for `reply`, and (rewrite's business) qname, qtype, qclass.
+/// One question. The fields are read-only for plugins but for `reply`, and (rewrite's business) qname, qtype, qclass,
+/// (cache's) ad.
 struct query {
     const uint8_t *qname;       ///< wire name in lower case
     const uint8_t *qname_asked; ///< the same as asked, for owners in the reply (RFC 1035 §2.3.3: case is preserved)
@@ -45,6 +46,7 @@ struct query {
     uint8_t opcode;             ///< enum opcode
     uint8_t transport;          ///< enum transport
     bool rd, cd, ad, do_, edns; ///< header bits of the question; edns: it had an OPT record
+    bool ad_asked;              ///< ad as the client has sent it; `ad` is what another server is asked with
     uint16_t request_size;      ///< bytes of the question's message; 0 for a child question
     const uint8_t *zone;        ///< the server block's zone (lower case) that the question was routed by
     const char *zone_text;      ///< the same in presentation form
@@ -101,7 +103,7 @@ typedef void (*query_ask_cb)(void *arg, struct query *parent, struct query *chil
 struct question {
     const uint8_t *qname; ///< wire name in any case; copied
     uint16_t qtype, qclass;
-    bool rd, cd, do_; ///< header bits of the child
+    bool rd, cd, ad, do_; ///< header bits of the child
 };
 
 struct placement; ///< where an instance stands in its block; given to .start

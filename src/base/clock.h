@@ -2,12 +2,9 @@
 #pragma once
 /// \file
 /// Time, replaceable by tests. Any thread.
+#include <clusterdns/clock.h>
 #include <stdint.h>
 
-/// Monotonic nanoseconds (CLOCK_MONOTONIC).
-uint64_t clock_monotonic_ns(void);
-/// Unix time in nanoseconds (CLOCK_REALTIME).
-int64_t clock_realtime_ns(void);
 /// Tests only: from now on both clocks give these values, until called with 0, 0. Not for use with other threads
 /// running.
 void clock_set_for_test(uint64_t monotonic_ns, int64_t realtime_ns);

@@ -4,7 +4,7 @@
 /// Read-copy-update behind one small interface: liburcu's memb flavour; in TSan builds (CDNS_TSAN) a reader-writer
 /// lock, since liburcu 0.13 makes false reports there. Readers: a thread registers once, then reads inside sections; a
 /// section never blocks and may nest. Writers publish with RCU_ASSIGN, wait with rcu_wait(), then free.
-#include <stdbool.h>
+#include <clusterdns/rcu.h>
 
 /// Registers, unregisters the calling thread as a reader. Each reading thread, once.
 void rcu_thread_start(void);
@@ -14,8 +14,3 @@ void rcu_section_begin(void);
 void rcu_section_end(void);
 /// Waits until every read section that began before has ended. Not inside a section. A registered thread may call it.
 void rcu_wait(void);
-
-/// Reads a pointer that a writer may change: ordered before what it points to.
-#define RCU_READ(p) __atomic_load_n(&(p), __ATOMIC_ACQUIRE)
-/// Publishes a pointer: what it points to is seen complete.
-#define RCU_ASSIGN(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)

@@ -45,6 +45,19 @@ int corefile_hash(const struct corefile *c, uint8_t hash[COREFILE_HASH])
     return good ? 0 : CDNS_ENOMEM;
 }
 
+int corefile_hash_more(uint8_t hash[COREFILE_HASH], const struct directive *const *lines, size_t n)
+{
+    EVP_MD_CTX *sum = EVP_MD_CTX_new();
+    bool good = sum != NULL && EVP_DigestInit_ex(sum, EVP_sha512(), NULL) == 1;
+    if (good)
+        EVP_DigestUpdate(sum, hash, COREFILE_HASH);
+    for (size_t i = 0; good && i < n; i++)
+        add_directives(sum, lines[i], 1);
+    good = good && EVP_DigestFinal_ex(sum, hash, NULL) == 1;
+    EVP_MD_CTX_free(sum);
+    return good ? 0 : CDNS_ENOMEM;
+}
+
 static void ignore_warning(const char *text)
 {
     (void)text;

@@ -26,6 +26,7 @@ static bool set_names(struct message *m, const struct question *question)
     m->qclass = question->qclass;
     m->rd = question->rd;
     m->cd = question->cd;
+    m->ad = question->ad;
     m->edns = m->do_ = question->do_;
     m->edns_size = MESSAGE_MAX;
     return true;

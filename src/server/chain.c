@@ -22,7 +22,7 @@ void chain_question(struct exchange *x)
     q->opcode = m->opcode;
     q->rd = m->rd;
     q->cd = m->cd;
-    q->ad = m->ad;
+    q->ad = q->ad_asked = m->ad;
     q->edns = m->edns;
     q->do_ = m->do_;
     q->udp_size = m->edns && m->edns_size > MESSAGE_UDP_MIN ? m->edns_size : MESSAGE_UDP_MIN;

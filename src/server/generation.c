@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert(CONFIG_REST == COREFILE_HASH, "config.h says how long it is");
+
 // What building needs at hand.
 struct build {
     struct generation *g;
@@ -34,8 +36,25 @@ static size_t directives_named(const struct corefile_block *cb, const char *name
     return n;
 }
 
+// For each plugin that the block has directives of: config's `rest`. From the last plugin to the first.
+static int number_rests(const struct build *b, const struct corefile_block *cb, const struct directive **lines,
+                        uint8_t (*rests)[COREFILE_HASH])
+{
+    struct corefile_block keys = {.keys = cb->keys, .nkeys = cb->nkeys};
+    uint8_t hash[COREFILE_HASH];
+    int rc = corefile_hash(&(const struct corefile){.blocks = &keys, .nblocks = 1}, hash);
+    for (size_t i = b->nplugins; rc == 0 && i-- > 0;) {
+        size_t n = directives_named(cb, b->plugins[i]->name, lines);
+        if (n == 0)
+            continue;
+        rc = corefile_hash_more(hash, lines, n);
+        memcpy(rests[i], hash, sizeof hash);
+    }
+    return rc;
+}
+
 static int build_instance(struct build *b, struct block *block, const struct plugin *plugin,
-                          const struct directive *const *lines, size_t nlines)
+                          const struct directive *const *lines, size_t nlines, const uint8_t *rest)
 {
     struct instance *in = &block->instances[block->ninstances];
     *in = (struct instance){.plugin = plugin, .at = {.block = block, .index = block->ninstances}};
@@ -45,6 +64,7 @@ static int build_instance(struct build *b, struct block *block, const struct plu
                        .zones = block->zones,
                        .nzones = block->nzones,
                        .server = block->server,
+                       .rest = rest,
                        .arena = b->g->arena,
                        .error = b->error};
     if (plugin->setup != NULL) {
@@ -78,10 +98,12 @@ static int build_block(struct build *b, const struct corefile_block *cb, struct 
     const char **zones = arena_calloc(a, cb->nkeys, sizeof *zones);
     const struct directive **lines = arena_calloc(a, cb->ndirectives + 1, sizeof(struct directive *));
     *block = (struct block){.generation = b->g, .zones = zones, .nzones = cb->nkeys};
+    uint8_t(*rests)[COREFILE_HASH] = arena_alloc(a, b->nplugins * sizeof *rests);
     block->instances = arena_calloc(a, b->nplugins, sizeof *block->instances);
     const struct corefile_key *first = &cb->keys[0];
     block->server = arena_printf(a, "%s://:%u", first->scheme, (unsigned)corefile_key_port(first, b->default_port));
-    if (zones == NULL || lines == NULL || block->instances == NULL || block->server == NULL)
+    if (zones == NULL || lines == NULL || rests == NULL || block->instances == NULL || block->server == NULL ||
+        number_rests(b, cb, lines, rests) != 0)
         return out_of_memory(b);
     for (size_t i = 0; i < cb->nkeys; i++)
         zones[i] = cb->keys[i].zone;
@@ -92,7 +114,7 @@ static int build_block(struct build *b, const struct corefile_block *cb, struct 
         const struct directive **own = arena_memdup(a, lines, n * sizeof(struct directive *));
         if (own == NULL)
             return out_of_memory(b);
-        if (build_instance(b, block, b->plugins[i], own, n) != 0)
+        if (build_instance(b, block, b->plugins[i], own, n, rests[i]) != 0)
             return CDNS_ECONFIG;
     }
     join_interfaces(block);

@@ -2,10 +2,9 @@
 #include "plugins/kubernetes/kubernetes.h"
 #include <string.h>
 
-// Is what the index does not have not there either?
-static bool is_known(const struct ask *a)
+bool zone_known(const struct kubernetes *k, const struct zone *zone)
 {
-    return index_synced(a->k->store) && (!a->zone->multicluster || index_imports_synced(a->k->store));
+    return index_synced(k->store) && (!zone->multicluster || index_imports_synced(k->store));
 }
 
 enum verdict finish(const struct ask *a, enum found found, int error)
@@ -15,7 +14,7 @@ enum verdict finish(const struct ask *a, enum found found, int error)
         return query_fail(q, RCODE_SERVFAIL, "plugin/kubernetes: %s", error_text(error));
     q->reply.tc |= error != 0; // so much that it cannot fit
     if (found == FOUND_NOTHING) {
-        if (!is_known(a))
+        if (!zone_known(a->k, a->zone))
             q->reply.rcode = RCODE_SERVFAIL; // it may be there: nobody knows yet
         else if (name_zone(a->k->fall, a->k->nfall, q->qname, q->qname_len) != NULL)
             return VERDICT_NEXT;

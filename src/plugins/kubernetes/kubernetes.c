@@ -41,4 +41,4 @@ static enum verdict kubernetes_query(void *self, struct query *q)
 }
 
 CLUSTERDNS_PLUGIN(kubernetes, .setup = kubernetes_setup, .destroy = kubernetes_destroy, .start = kubernetes_start,
-                  .query = kubernetes_query, .ready = kubernetes_ready);
+                  .query = kubernetes_query, .ready = kubernetes_ready, .provides = kubernetes_provides);

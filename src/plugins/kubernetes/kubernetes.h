@@ -158,6 +158,8 @@ struct ask {
     unsigned labels;           ///< before the zone
 };
 
+/// Has the index what there is of the zone, so that what it does not have is not there either?
+bool zone_known(const struct kubernetes *k, const struct zone *zone);
 /// Ends the way in: NXDOMAIN (or what stands for it) if `found` is FOUND_NOTHING, else the records that were added, or
 /// NODATA. `error`: what adding them came to.
 enum verdict finish(const struct ask *a, enum found found, int error);
@@ -176,6 +178,11 @@ enum verdict answer_external(const struct ask *a, const struct match *m);
 enum verdict bad_external_name(const struct ask *a, const struct match *m);
 
 enum verdict answer_ptr(const struct ask *a); ///< reverse.c
+/// Has the address a PTR record?
+bool reverse_found(const struct kubernetes *k, const struct kube_address *ip);
+
+/// The interface for other plugins: has_name.c
+extern const struct plugin_interface kubernetes_provides[];
 
 enum verdict answer_soa(const struct ask *a); ///< apex.c
 enum verdict answer_ns(const struct ask *a);

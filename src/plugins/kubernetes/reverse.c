@@ -39,6 +39,19 @@ static int add_names(const struct ask *a, const struct kube_address *ip)
     return e;
 }
 
+bool reverse_found(const struct kubernetes *k, const struct kube_address *ip)
+{
+    const struct index_service *v = index_by_cluster_ip(k->store, ip);
+    if (v != NULL && shown(k, index_service_namespace(v)))
+        return true;
+    uint64_t cursor = 0;
+    struct index_reverse r;
+    while (index_by_endpoint_ip(k->store, ip, &cursor, &r))
+        if (shown(k, r.namespace_label) && r.endpoint.canonical)
+            return true;
+    return false;
+}
+
 enum verdict answer_ptr(const struct ask *a)
 {
     struct kube_address ip;

@@ -39,6 +39,7 @@ static inline int build(const struct plugin *plugin, const char *body, struct bu
     struct corefile file;
     const struct directive *lines[16];
     const char *const zones[] = {"."};
+    static const uint8_t rest[CONFIG_REST];
     *b = (struct built){.arena = arena_new(0)};
     assert_non_null(b->arena);
     size_t len = (size_t)snprintf(text, sizeof(text), ".:53 {\n%s\n}\n", body);
@@ -50,6 +51,7 @@ static inline int build(const struct plugin *plugin, const char *body, struct bu
                        .zones = zones,
                        .nzones = 1,
                        .server = "dns://:53",
+                       .rest = rest,
                        .arena = b->arena,
                        .error = b->error};
     for (size_t i = 0; i < file.blocks[0].ndirectives; i++) {
