@@ -8,9 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_ROUNDS 4   // reads per event, so that other sockets get their turn
-#define LINGER_MS 1000  // how long a peer may take to close its end after ours
-#define BUFFER_MIN 512u // first allocation of a buffer, enough for most questions
+#define READ_ROUNDS 4  // reads per event, so that other sockets get their turn
+#define LINGER_MS 1000 // how long a peer may take to close its end after ours
 
 static void on_event(uv_poll_t *poll, int status, int events);
 
@@ -26,7 +25,7 @@ static unsigned holds(const struct tcp_connection *c)
 
 static bool paused(const struct tcp_connection *c)
 {
-    return holds(c) >= c->listener->limits.in_flight || buffer_left(&c->out) > c->listener->limits.queued_bytes;
+    return holds(c) >= c->listener->limits.in_flight || bytes_left(&c->out) > c->listener->limits.queued_bytes;
 }
 
 static size_t frame_length(const uint8_t *frame)
@@ -37,55 +36,29 @@ static size_t frame_length(const uint8_t *frame)
 // Is a whole message waiting in `in`?
 static bool backlog(const struct tcp_connection *c)
 {
-    size_t left = buffer_left(&c->in);
+    size_t left = bytes_left(&c->in);
     return left >= 2 && left - 2 >= frame_length(c->in.data + c->in.pos);
 }
 
 // ---- Buffers
 
-static void buffer_drop(struct tcp_connection *c, struct buffer *b)
+static void buffer_drop(struct tcp_connection *c, struct bytes *b)
 {
     c->listener->buffered -= b->size;
-    free(b->data);
-    *b = (struct buffer){0};
+    bytes_free(b);
 }
 
-// Moves what is left to the begin.
-static void buffer_compact(struct buffer *b)
+// Closes the connection when memory is short.
+static void buffer_append(struct tcp_connection *c, struct bytes *b, const uint8_t *data, size_t size)
 {
-    if (b->pos > 0)
-        memmove(b->data, b->data + b->pos, buffer_left(b));
-    b->len -= b->pos;
-    b->pos = 0;
-}
-
-// Doubles, so that a message that comes byte by byte is copied a few times only, and so that what is announced takes no
-// memory before it is there. Closes the connection when it cannot.
-static bool buffer_grow(struct tcp_connection *c, struct buffer *b, size_t need)
-{
-    size_t size = b->size > 0 ? b->size : BUFFER_MIN;
-    while (size < need)
-        size *= 2;
-    uint8_t *data = realloc(b->data, size);
-    if (data == NULL) {
+    size_t before = b->size;
+    if (!bytes_append(b, data, size, SIZE_MAX)) {
         connection_close(c, true);
-        return false;
-    }
-    c->listener->buffered += size - b->size;
-    b->data = data;
-    b->size = size;
-    listener_relieve(c->listener);
-    return c->state != CONNECTION_CLOSED;
-}
-
-static void buffer_append(struct tcp_connection *c, struct buffer *b, const uint8_t *data, size_t size)
-{
-    if (b->len + size > b->size)
-        buffer_compact(b);
-    if (b->len + size > b->size && !buffer_grow(c, b, b->len + size))
         return;
-    memcpy(b->data + b->len, data, size);
-    b->len += size;
+    }
+    c->listener->buffered += b->size - before;
+    if (b->size != before)
+        listener_relieve(c->listener);
 }
 
 // ---- Ending
@@ -169,11 +142,11 @@ static size_t write_some(struct tcp_connection *c, const struct iovec *iov, size
 
 static void flush_out(struct tcp_connection *c)
 {
-    if (buffer_left(&c->out) == 0)
+    if (bytes_left(&c->out) == 0)
         return;
-    struct iovec iov = {.iov_base = c->out.data + c->out.pos, .iov_len = buffer_left(&c->out)};
+    struct iovec iov = {.iov_base = c->out.data + c->out.pos, .iov_len = bytes_left(&c->out)};
     c->out.pos += write_some(c, &iov, 1);
-    if (c->state != CONNECTION_CLOSED && buffer_left(&c->out) == 0) {
+    if (c->state != CONNECTION_CLOSED && bytes_left(&c->out) == 0) {
         buffer_drop(c, &c->out);
         c->idle_at = now_ms(c);
     }
@@ -182,7 +155,7 @@ static void flush_out(struct tcp_connection *c)
 // Sends the frames in `iov`, and queues what the kernel does not take. Whole frames only, so order does not matter.
 static void send_frames(struct tcp_connection *c, const struct iovec *iov, size_t count)
 {
-    size_t taken = buffer_left(&c->out) == 0 ? write_some(c, iov, count) : 0;
+    size_t taken = bytes_left(&c->out) == 0 ? write_some(c, iov, count) : 0;
     for (size_t i = 0; i < count && c->state != CONNECTION_CLOSED; i++) {
         size_t skip = taken < iov[i].iov_len ? taken : iov[i].iov_len;
         taken -= skip;
@@ -239,7 +212,7 @@ static void run_backlog(struct tcp_connection *c)
         c->in.pos += 2 + frame_length(frame);
         dispatch(c, frame + 2, frame_length(frame));
     }
-    if (buffer_left(&c->in) == 0)
+    if (bytes_left(&c->in) == 0)
         buffer_drop(c, &c->in);
 }
 
@@ -247,8 +220,8 @@ static void run_backlog(struct tcp_connection *c)
 static size_t complete(struct tcp_connection *c, const uint8_t *data, size_t size)
 {
     size_t used = 0;
-    while (buffer_left(&c->in) > 0 && used < size && c->state == CONNECTION_OPEN && !backlog(c)) {
-        size_t have = buffer_left(&c->in);
+    while (bytes_left(&c->in) > 0 && used < size && c->state == CONNECTION_OPEN && !backlog(c)) {
+        size_t have = bytes_left(&c->in);
         size_t whole = have < 2 ? 2 : 2 + frame_length(c->in.data + c->in.pos);
         size_t n = whole - have < size - used ? whole - have : size - used;
         keep(c, data + used, n);
@@ -283,7 +256,7 @@ static void end_questions(struct tcp_connection *c)
 static void caught_up(struct tcp_connection *c)
 {
     c->look = false;
-    if (c->last_read && (buffer_left(&c->in) == 0 || backlog(c)))
+    if (c->last_read && (bytes_left(&c->in) == 0 || backlog(c)))
         end_questions(c);
 }
 
@@ -326,7 +299,7 @@ static void read_away(struct tcp_connection *c)
 
 static void offer_room(struct tcp_connection *c)
 {
-    if (c->drain != NULL && buffer_left(&c->out) <= c->listener->limits.queued_bytes / 2)
+    if (c->drain != NULL && bytes_left(&c->out) <= c->listener->limits.queued_bytes / 2)
         notify_drain(c, false);
 }
 
@@ -363,7 +336,7 @@ static int wanted_events(const struct tcp_connection *c)
         events |= UV_READABLE;
     // What can go on without the peer goes on when the socket takes output: at once, unless the peer is slow.
     bool look = c->look && c->state == CONNECTION_OPEN && !paused(c);
-    if (buffer_left(&c->out) > 0 || c->drain != NULL || ready || look)
+    if (bytes_left(&c->out) > 0 || c->drain != NULL || ready || look)
         events |= UV_WRITABLE;
     return events;
 }
@@ -388,9 +361,9 @@ void connection_settle(struct tcp_connection *c)
 {
     if (c->busy)
         return;
-    if (c->state == CONNECTION_CLOSED || buffer_left(&c->in) == 0)
+    if (c->state == CONNECTION_CLOSED || bytes_left(&c->in) == 0)
         buffer_drop(c, &c->in);
-    if (c->state == CONNECTION_FINISHING && holds(c) == 0 && buffer_left(&c->out) == 0 && !backlog(c))
+    if (c->state == CONNECTION_FINISHING && holds(c) == 0 && bytes_left(&c->out) == 0 && !backlog(c))
         linger(c);
     if (c->state == CONNECTION_CLOSED)
         return;
@@ -426,9 +399,9 @@ uint64_t connection_deadline(const struct tcp_connection *c)
     uint64_t at = NEVER;
     if (c->armed & UV_WRITABLE)
         at = earlier(at, c->write_at + limit_ms(limits->write_ns));
-    if (c->state == CONNECTION_OPEN && buffer_left(&c->in) > 0 && !paused(c) && !backlog(c))
+    if (c->state == CONNECTION_OPEN && bytes_left(&c->in) > 0 && !paused(c) && !backlog(c))
         at = earlier(at, c->begun_at + limit_ms(limits->read_ns));
-    if (holds(c) == 0 && buffer_left(&c->out) == 0)
+    if (holds(c) == 0 && bytes_left(&c->out) == 0)
         at = earlier(at, c->idle_at + limit_ms(limits->idle_ns));
     return at;
 }
@@ -476,9 +449,9 @@ int tcp_send(struct tcp_connection *c, const uint8_t *message, size_t size, bool
         struct iovec iov[2] = {{prefix, sizeof(prefix)}, {(void *)(uintptr_t)message, size}};
         send_frames(c, iov, 2);
     }
-    int result = c->state == CONNECTION_CLOSED                             ? CDNS_ECANCELED
-                 : buffer_left(&c->out) > c->listener->limits.queued_bytes ? CDNS_EAGAIN
-                                                                           : 0;
+    int result = c->state == CONNECTION_CLOSED                            ? CDNS_ECANCELED
+                 : bytes_left(&c->out) > c->listener->limits.queued_bytes ? CDNS_EAGAIN
+                                                                          : 0;
     if (last)
         tcp_discard(c);
     else

@@ -5,6 +5,7 @@
 ///
 /// tcp.c opens and ends connections and watches the clock; connection.c moves their bytes. Times are the loop's
 /// milliseconds (uv_now).
+#include "net/bytes.h"
 #include "net/loop.h"
 
 enum connection_state {
@@ -13,19 +14,6 @@ enum connection_state {
     CONNECTION_LINGERING, ///< our end is closed; what still comes is thrown away, so that no reset destroys our answers
     CONNECTION_CLOSED,    ///< no descriptor; the memory waits for the loop and for holds
 };
-
-/// Bytes on the heap that wait for the peer; no memory while there are none.
-struct buffer {
-    uint8_t *data;
-    size_t pos;  ///< bytes done with
-    size_t len;  ///< bytes in all
-    size_t size; ///< bytes allocated
-};
-
-static inline size_t buffer_left(const struct buffer *buffer)
-{
-    return buffer->len - buffer->pos;
-}
 
 struct tcp_connection {
     uv_poll_t poll;
@@ -40,8 +28,8 @@ struct tcp_connection {
     bool look;         ///< drained, and it has not been looked what the kernel has received
     unsigned refs;     ///< holds, and one of the loop's handle
     unsigned asked;    ///< questions in all
-    struct buffer in;  ///< received and not handled: a begun message, or what was read when reading paused
-    struct buffer out; ///< frames that the kernel did not take yet
+    struct bytes in;   ///< received and not handled: a begun message, or what was read when reading paused
+    struct bytes out;  ///< frames that the kernel did not take yet
     uint64_t idle_at;  ///< when the last question came, or the last answer went
     uint64_t begun_at; ///< when the begun message began
     uint64_t write_at; ///< when the peer last took something, or waiting for it began

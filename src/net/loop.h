@@ -16,19 +16,21 @@
 
 struct udp_batch;
 struct udp_listener;
+struct upstream_loop;
 
 /// Buffers that one event uses from its begin to its end; no event of a loop runs inside another.
 struct net_loop {
     struct net_loop *next;
     const uv_loop_t *loop;
     struct net_counters counters;
-    unsigned users;           ///< listeners; the buffers below exist while there are any
-    struct udp_batch *batch;  ///< owned by udp.c; NULL until the first UDP listener
-    struct udp_listener *udp; ///< those that are read, a list of udp.c's
-    uint64_t udp_read_ns;     ///< when datagrams were last looked for (uv_hrtime)
-    uint8_t *tcp_in;          ///< NET_TCP_READ bytes; NULL until the first TCP listener
-    uint8_t *tcp_out;         ///< NET_OUT_SIZE bytes, likewise
-    size_t tcp_out_len;       ///< bytes of it waiting to be sent to the connection whose event runs
+    unsigned users;                  ///< listeners and such; the buffers below exist while there are any
+    struct udp_batch *batch;         ///< owned by udp.c; NULL until the first UDP listener
+    struct udp_listener *udp;        ///< those that are read, a list of udp.c's
+    uint64_t udp_read_ns;            ///< when datagrams were last looked for (uv_hrtime)
+    uint8_t *tcp_in;                 ///< NET_TCP_READ bytes; NULL until the first TCP listener
+    uint8_t *tcp_out;                ///< NET_OUT_SIZE bytes, likewise
+    struct upstream_loop *upstreams; ///< owned by upstream.c, a user; NULL until the first question to an upstream
+    size_t tcp_out_len;              ///< bytes of it waiting to be sent to the connection whose event runs
 };
 
 /// The loop's shared state, with one more user; made on first use. NULL: out of memory.

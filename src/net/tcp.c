@@ -79,11 +79,11 @@ static bool evict(struct tcp_listener *listener)
 {
     struct tcp_connection *stuck = NULL;
     for (struct tcp_connection *c = listener->oldest; c != NULL; c = c->newer) {
-        if (c->refs == 1 && buffer_left(&c->out) == 0) {
+        if (c->refs == 1 && bytes_left(&c->out) == 0) {
             connection_close(c, false);
             return true;
         }
-        if (buffer_left(&c->out) > 0 && (stuck == NULL || c->write_at < stuck->write_at))
+        if (bytes_left(&c->out) > 0 && (stuck == NULL || c->write_at < stuck->write_at))
             stuck = c;
     }
     if (stuck == NULL || stuck->write_at + STUCK_MS > uv_now(listener->poll.loop))
@@ -98,7 +98,7 @@ void listener_relieve(struct tcp_listener *listener)
         struct tcp_connection *stillest = NULL;
         uint64_t since = NEVER;
         for (struct tcp_connection *c = listener->oldest; c != NULL; c = c->newer) {
-            uint64_t at = buffer_left(&c->out) > 0 ? c->write_at : c->begun_at;
+            uint64_t at = bytes_left(&c->out) > 0 ? c->write_at : c->begun_at;
             if (c->in.size + c->out.size > 0 && at <= since) {
                 stillest = c;
                 since = at;

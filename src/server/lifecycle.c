@@ -4,6 +4,7 @@
 
 #include "base/rcu.h"
 #include "net/net.h"
+#include "net/upstream.h"
 #include "server/counters.h"
 #include "server/generation.h"
 #include "server/http.h"
@@ -162,6 +163,7 @@ static void close_walk(uv_handle_t *handle, void *arg)
 static void free_main_loop(struct server_state *s)
 {
     http_shutdown();
+    upstream_close_loop(&s->loop);
     uv_walk(&s->loop, close_walk, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     INVARIANT(uv_loop_close(&s->loop) == 0);

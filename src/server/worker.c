@@ -5,6 +5,7 @@
 #include "base/metrics.h"
 #include "base/rcu.h"
 #include "base/thread.h"
+#include "net/upstream.h"
 #include "server/chain.h"
 #include "server/counters.h"
 #include "server/serve.h"
@@ -213,6 +214,14 @@ static void close_handles(struct worker *w)
     }
 }
 
+static void close_all(struct worker *w)
+{
+    cancel_all(w);
+    close_sockets(w, NULL);
+    upstream_close_loop(&w->loop);
+    close_handles(w);
+}
+
 // What main waits for.
 struct worker_task {
     int (*run)(struct worker *w, void *arg);
@@ -241,9 +250,7 @@ static void on_wake(uv_async_t *async)
         start_drain(w);
         break;
     case WORKER_STOP:
-        cancel_all(w);
-        close_sockets(w, NULL);
-        close_handles(w);
+        close_all(w);
         break;
     }
 }
@@ -384,9 +391,7 @@ void worker_join(struct worker *w)
 
 void worker_free(struct worker *w)
 {
-    cancel_all(w);
-    close_sockets(w, NULL);
-    close_handles(w);
+    close_all(w);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     uv_must(uv_loop_close(&w->loop));
     while (w->idle != NULL) {

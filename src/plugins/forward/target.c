@@ -143,7 +143,7 @@ static bool read_address(const struct scheme *scheme, char *host, struct target 
 {
     out->tls = strcmp(scheme->name, "tls") == 0;
     out->tls_name = out->tls ? cut_name(host) : NULL;
-    return target_address(host, scheme->port, &out->address);
+    return (!out->tls || strchr(host, '%') == NULL) && target_address(host, scheme->port, &out->address);
 }
 
 // Sets the target's port to what the text says.
