@@ -11,7 +11,11 @@
 /// Publishes a pointer: what it points to is seen complete.
 #define RCU_ASSIGN(p, v) __atomic_store_n(&(p), (v), __ATOMIC_RELEASE)
 
-/// A member of what is to be freed later; nothing to initialise.
+/// Waits until every read section that began before has ended: then what was replaced can be freed. For the main
+/// thread, between two events; never inside a section. A registered thread may call it.
+void rcu_wait(void);
+
+/// For what workers replace, who must not wait: a member of the object.
 struct rcu_retired {
     struct rcu_retired *next;
     void (*free)(struct rcu_retired *retired);

@@ -12,5 +12,3 @@ void rcu_thread_end(void);
 /// Begins and ends a read section; nests.
 void rcu_section_begin(void);
 void rcu_section_end(void);
-/// Waits until every read section that began before has ended. Not inside a section. A registered thread may call it.
-void rcu_wait(void);
