@@ -179,9 +179,8 @@ def _odd_service(case, left, right):
 
 
 def _primary_zone(case, left, right):
-    return all(" PTR " in record for record in _differing(left, right)) and _targets(case, left) == _targets(
-        case, right
-    )
+    records = _differing(left, right)
+    return records and all(" PTR " in record for record in records) and _targets(case, left) == _targets(case, right)
 
 
 def _nil_server(case, left, right):
