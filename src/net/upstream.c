@@ -246,6 +246,10 @@ void flow_close(struct upstream_flow *flow)
         if (lane->udp[i] == flow)
             lane->udp[i] = NULL;
     heap_remove(&loop->timers, &flow->timer.node);
+    if (heap_first(&loop->timers) == NULL) { // nothing is open: the loop may end
+        (void)uv_timer_stop(&loop->timer);
+        loop->timer_due = 0;
+    }
     --*(flow->stream ? &loop->nstreams : &loop->nsockets);
     uv_close((uv_handle_t *)&flow->poll, on_closed);
     socket_close(flow->fd);

@@ -76,7 +76,6 @@ void stream_clear(struct upstream_flow *flow)
 
 static void fail(struct upstream_stream *c, int error, const char *reason)
 {
-    c->failed = true;
     flow_fail(&c->flow, error, reason);
 }
 
@@ -84,6 +83,7 @@ static void fail_tls(struct upstream_stream *c)
 {
     char reason[REASON_MAX];
     int error = tls_failure(c->ssl, reason, sizeof(reason));
+    c->failed = true;
     fail(c, error, reason);
 }
 

@@ -164,6 +164,7 @@ static void free_main_loop(struct server_state *s)
 {
     http_shutdown();
     upstream_close_loop(&s->loop);
+    uv_run(&s->loop, UV_RUN_NOWAIT); // its handles close one after the other: the walk must not meet them half-way
     uv_walk(&s->loop, close_walk, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     INVARIANT(uv_loop_close(&s->loop) == 0);

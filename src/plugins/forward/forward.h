@@ -87,6 +87,8 @@ int peer_get(const struct upstream_options *options, const struct health_options
 void peer_put(struct peer *p);
 /// More checks in a row have failed than are allowed. Any thread.
 bool peer_is_down(const struct peer *p);
+/// A question to it has failed, and no check has been answered since. Any thread.
+bool peer_is_checked(const struct peer *p);
 /// A question to it has failed: it is checked from now on until it answers. Any thread.
 void peer_failed(struct peer *p);
 /// It has answered: it is not down. Any thread.

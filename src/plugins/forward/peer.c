@@ -127,6 +127,11 @@ bool peer_is_down(const struct peer *p)
     return p->health.max_fails != 0 && atomic_load_explicit(&p->fails, memory_order_relaxed) > p->health.max_fails;
 }
 
+bool peer_is_checked(const struct peer *p)
+{
+    return atomic_load_explicit(&p->wanted, memory_order_relaxed);
+}
+
 void peer_failed(struct peer *p)
 {
     if (p->health.max_fails != 0 && !atomic_exchange(&p->wanted, true))

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which upstream first, which then.
+// Which upstream first, which then: by policy, but those that have failed and are being checked behind the others. An
+// upstream that lives answers its check at once; one that is dead costs nobody a time-out from the first one on.
 #include "plugins/forward/forward.h"
+
+#include <string.h>
 
 unsigned chance_below(uint64_t *chance, unsigned n)
 {
@@ -9,6 +12,18 @@ unsigned chance_below(uint64_t *chance, unsigned n)
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return (unsigned)(((z ^ (z >> 31)) >> 32) * n >> 32);
+}
+
+static void suspects_last(const struct upstream_set *set, uint8_t order[FORWARD_UPSTREAMS])
+{
+    uint8_t suspects[FORWARD_UPSTREAMS];
+    unsigned n = 0, nsuspects = 0;
+    for (unsigned i = 0; i < set->n; i++)
+        if (peer_is_checked(set->peers[order[i]]))
+            suspects[nsuspects++] = order[i];
+        else
+            order[n++] = order[i];
+    memcpy(order + n, suspects, nsuspects);
 }
 
 void policy_order(struct stanza *s, const struct upstream_set *set, unsigned worker, uint64_t *chance,
@@ -30,4 +45,5 @@ void policy_order(struct stanza *s, const struct upstream_set *set, unsigned wor
             order[i] = (uint8_t)(i - 1);
         order[0] = (uint8_t)first;
     }
+    suspects_last(set, order);
 }

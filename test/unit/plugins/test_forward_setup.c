@@ -268,23 +268,27 @@ static void files(void **state)
 static void policies(void **state)
 {
     (void)state;
-    struct upstream_set set = {.n = 5};
+    static struct peer peers[5];
+    struct upstream_set *set = calloc(1, sizeof *set + 5 * sizeof set->peers[0]);
     struct stanza_worker slot = {.robin = 0};
     struct stanza s = {.policy = POLICY_SEQUENTIAL, .workers = &slot};
     uint64_t chance = 1;
+    assert_non_null(set);
+    for (set->n = 0; set->n < 5; set->n++)
+        set->peers[set->n] = &peers[set->n];
     uint8_t order[FORWARD_UPSTREAMS];
     unsigned first[5] = {0};
-    policy_order(&s, &set, 0, &chance, order);
+    policy_order(&s, set, 0, &chance, order);
     assert_memory_equal(order, "\0\1\2\3\4", 5);
     s.policy = POLICY_ROUND_ROBIN;
-    policy_order(&s, &set, 0, &chance, order);
+    policy_order(&s, set, 0, &chance, order);
     assert_memory_equal(order, "\1\0\2\3\4", 5);
-    policy_order(&s, &set, 0, &chance, order);
+    policy_order(&s, set, 0, &chance, order);
     assert_memory_equal(order, "\2\0\1\3\4", 5);
     s.policy = POLICY_RANDOM;
     for (unsigned i = 0; i < 5000; i++) {
         unsigned seen = 0;
-        policy_order(&s, &set, 0, &chance, order);
+        policy_order(&s, set, 0, &chance, order);
         for (unsigned k = 0; k < 5; k++)
             seen |= 1U << order[k];
         assert_int_equal(seen, 31);
@@ -292,6 +296,12 @@ static void policies(void **state)
     }
     for (unsigned i = 0; i < 5; i++)
         assert_in_range(first[i], 850, 1150);
+    s.policy = POLICY_SEQUENTIAL; // what is being checked comes last
+    atomic_store(&peers[0].wanted, true);
+    atomic_store(&peers[3].wanted, true);
+    policy_order(&s, set, 0, &chance, order);
+    assert_memory_equal(order, "\1\2\4\0\3", 5);
+    free(set);
 }
 
 int main(void)
