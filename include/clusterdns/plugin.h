@@ -91,3 +91,13 @@ void query_count(const struct query *q, const struct outcome *o);
 /// Reads the Corefile and, if it does not say what it said when a configuration was last made of it, well or not, asks
 /// for a reload. That happens soon after this has returned. An error is logged once. Main thread.
 void server_reload_if_changed(const struct server_state *state);
+
+/// Runs `run` on a worker's thread, between two events of its loop, and waits for what it returns. There it may, for
+/// one, ask a question that nobody waits for (query_ask() without a parent: a probe). `at` is the calling instance's.
+/// CDNS_EAGAIN: the instance's configuration is not served, not yet or no more; a timer may try again. Main thread, not
+/// from .start.
+int server_on_worker(const struct server_state *state, const struct placement *at, unsigned worker,
+                     int (*run)(void *arg), void *arg) CDNS_MUSTCHECK;
+/// Ends the process with status 1, at once and without draining, as soon as the main loop's present turn is over: for
+/// what CoreDNS ends itself by log.Fatalf. Why stands in the log (LOG_LEVEL_FATAL). Main thread.
+void server_give_up(const struct server_state *state);

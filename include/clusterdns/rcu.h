@@ -23,7 +23,7 @@ struct rcu_retired {
 
 /// From now on rcu_retire() may be called: the first caller starts the thread that frees. CDNS_EIO. Main thread.
 int rcu_retire_begin(void) CDNS_MUSTCHECK;
-/// The opposite; everything retired before has been freed when it returns, after a few hundredths of a second. Main
+/// The opposite; everything retired before has been freed when it returns, within some hundredths of a second. Main
 /// thread.
 void rcu_retire_end(void);
 /// Has `free(retired)` called, on a thread of its own, once no read section that is open now is open any more: within

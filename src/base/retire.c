@@ -8,7 +8,7 @@
 #include <time.h>
 
 // How long a batch gathers. A grace period disturbs every running thread, so there are not many.
-#define GATHER_NS 20000000
+#define GATHER_NS 5000000
 
 static struct rcu_retired *list; // newest first; atomic
 static sem_t filled;             // posted when the list is no longer empty
@@ -64,11 +64,12 @@ int rcu_retire_begin(void)
 
 void rcu_retire(struct rcu_retired *retired, void (*free)(struct rcu_retired *retired))
 {
+    struct rcu_retired *next = __atomic_load_n(&list, __ATOMIC_RELAXED);
     retired->free = free;
-    retired->next = __atomic_load_n(&list, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(&list, &retired->next, retired, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-    }
-    if (retired->next == NULL)
+    do
+        retired->next = next;
+    while (!__atomic_compare_exchange_n(&list, &next, retired, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+    if (next == NULL) // `retired` itself may be gone by now
         sem_post(&filled);
 }
 

@@ -255,7 +255,7 @@ static int serve(struct server_state *s, const struct server_options *o)
             print_banner(s);
         if (start_threads(s) == 0) {
             run(s);
-            status = s->forced ? STATUS_FORCED : 0;
+            status = s->failed ? 1 : s->forced ? STATUS_FORCED : 0;
         }
     }
     for (unsigned i = 0; i < s->nstarted; i++)

@@ -25,6 +25,7 @@ struct server_state {
     unsigned nworkers, nstarted;
     atomic_bool stopping;              ///< a termination signal came
     bool forced;                       ///< and another one that does not wait
+    bool failed;                       ///< server_give_up() was called
     bool done;                         ///< main's loop has nothing left to do
     enum reload_reason reload;         ///< who asks for one, when the loop's present turn is over
     enum reload_reason reloading;      ///< who asked for the one under way

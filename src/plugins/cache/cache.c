@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Cluster names that nobody else answers are no business of the cache.
 static bool takes(const struct cache *c, const struct query *q)
 {
-    return q->opcode == OPCODE_QUERY && cache_zones_hold(&c->zones, q->qname);
+    return q->opcode == OPCODE_QUERY && cache_zones_hold(&c->zones, q->qname) &&
+           (c->kubernetes == NULL || c->kubernetes->passes(c->kubernetes_self, q));
 }
 
 static bool is_from(const struct query *q, const char *plugin)
@@ -136,7 +138,7 @@ static enum verdict cache_reply(void *self, struct query *q)
 {
     const struct cache *c = self;
     struct reply *r = &q->reply;
-    if (!takes(c, q) || is_from(q, "cache") || cache_is_of_kubernetes(q))
+    if (is_from(q, "cache") || cache_is_of_kubernetes(q) || !takes(c, q))
         return VERDICT_NEXT;
     if (r->fail_text != NULL && r->rcode != RCODE_SERVFAIL)
         return VERDICT_NEXT;

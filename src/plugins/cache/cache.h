@@ -84,11 +84,16 @@ int cache_entry_reply(const struct entry *e, uint32_t ttl, struct query *q) CDNS
 #define TABLE_BYTES_PER_ENTRY 1024          ///< the entries' bytes in all, by capacity
 #define TABLE_RETIRED_MAX ((size_t)4 << 20) ///< bytes that wait to be freed; beyond them nothing is put in
 
-/// The places for questions of one remainder of their hash. Readers look for the tag first, so a miss reads one cache
-/// line; a tag that is not (yet) its entry's does no harm.
+/// The places for questions of one part of the hashes. Readers look for a tag, four at a time, so a miss reads half a
+/// cache line; a tag that is not (or not yet) its entry's does no harm. What is left of the third cache line is not
+/// used.
 struct table_set {
-    uint32_t tags[TABLE_WAYS];
+    union {
+        uint16_t tags[TABLE_WAYS]; ///< of the entries' hashes; written by the lock's holder
+        uint64_t words[TABLE_WAYS / 4];
+    };
     struct entry *entries[TABLE_WAYS]; ///< NULL: empty
+    uint64_t unused[4];
 };
 
 struct table {

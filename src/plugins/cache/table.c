@@ -30,21 +30,33 @@ void cache_table_free(struct table *t)
     free(t->memory);
 }
 
-// The upper half of the hash chooses the set, the lower one is the tag.
+// The upper half of the hash chooses the set, its last bits are the tag.
 static uint32_t set_number(const struct table *t, uint64_t hash)
 {
     return (uint32_t)(((hash >> 32) * t->nsets) >> 32);
 }
 
+// The lowest bit of each tag of four is 1 in these.
+#define LOW UINT64_C(0x0001000100010001)
+#define HIGH (LOW << 15)
+
+// The highest bits of those of four tags that are this one; perhaps also of one above it that is not.
+static uint64_t match_tags(uint64_t word, uint16_t tag)
+{
+    uint64_t differ = word ^ (LOW * tag);
+    return (differ - LOW) & ~differ & HIGH;
+}
+
 struct entry *cache_table_find(struct table *t, uint64_t hash, const struct query *q)
 {
     struct table_set *s = &t->sets[set_number(t, hash)];
-    for (unsigned w = 0; w < TABLE_WAYS; w++) {
-        if (__atomic_load_n(&s->tags[w], __ATOMIC_RELAXED) != (uint32_t)hash)
-            continue;
-        struct entry *e = RCU_READ(s->entries[w]);
-        if (e != NULL && cache_entry_is_of(e, hash, q))
-            return e;
+    for (unsigned i = 0; i < TABLE_WAYS / 4; i++) {
+        uint64_t found = match_tags(__atomic_load_n(&s->words[i], __ATOMIC_RELAXED), (uint16_t)hash);
+        for (; found != 0; found &= found - 1) {
+            struct entry *e = RCU_READ(s->entries[i * 4 + (unsigned)__builtin_ctzll(found) / 16]);
+            if (e != NULL && cache_entry_is_of(e, hash, q))
+                return e;
+        }
     }
     return NULL;
 }
@@ -138,7 +150,7 @@ static unsigned find_place(const struct table *t, const struct table_set *s, con
     for (unsigned w = 0; w < TABLE_WAYS; w++) {
         if (s->entries[w] == NULL)
             place = w;
-        else if (s->tags[w] == (uint32_t)e->hash && cache_entry_is_of(s->entries[w], e->hash, q))
+        else if (cache_entry_is_of(s->entries[w], e->hash, q))
             return w;
     }
     return place < TABLE_WAYS ? place : find_worst(t, s, now_ns);
@@ -159,7 +171,7 @@ bool cache_table_put(struct table *t, struct entry *e, const struct query *q, ui
     *evicted += old != NULL && !cache_entry_is_of(old, e->hash, q);
     atomic_fetch_add_explicit(&t->entries, 1, memory_order_relaxed);
     RCU_ASSIGN(s->entries[w], e);
-    __atomic_store_n(&s->tags[w], (uint32_t)e->hash, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->tags[w], (uint16_t)e->hash, __ATOMIC_RELAXED);
     unlock_set(t, number);
     if (old != NULL)
         retire(t, old);

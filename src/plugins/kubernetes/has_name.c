@@ -3,6 +3,13 @@
 #include "plugins/kubernetes/kubernetes.h"
 #include <clusterdns/kubernetes.h>
 
+static bool passes(void *provider, const struct query *q)
+{
+    const struct kubernetes *k = provider;
+    const struct zone *zone = name_zone(k->zones, k->nzones, q->qname, q->qname_len);
+    return zone == NULL || zone->passes;
+}
+
 // Where this is not sure, for a type that some names do not have, the plugin is asked itself: true.
 static bool has_name(void *provider, const struct query *q)
 {
@@ -10,7 +17,7 @@ static bool has_name(void *provider, const struct query *q)
     const struct zone *zone = name_zone(k->zones, k->nzones, q->qname, q->qname_len);
     if (zone == NULL)
         return false;
-    if (!zone_known(k, zone) || name_zone(k->fall, k->nfall, q->qname, q->qname_len) == NULL)
+    if (!zone->passes || !zone_known(k, zone) || name_zone(k->fall, k->nfall, q->qname, q->qname_len) == NULL)
         return true;
     struct kube_address ip;
     ip.len = q->qtype == RR_PTR ? (uint8_t)name_to_address(q->qname, ip.bytes) : 0;
@@ -21,5 +28,5 @@ static bool has_name(void *provider, const struct query *q)
     return m.found != FOUND_NOTHING || m.r.form == NAME_VERSION;
 }
 
-static const struct kubernetes_interface interface = {.has_name = has_name};
+static const struct kubernetes_interface interface = {.passes = passes, .has_name = has_name};
 const struct plugin_interface kubernetes_provides[] = {{KUBERNETES_INTERFACE, &interface}, {0}};

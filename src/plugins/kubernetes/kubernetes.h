@@ -15,6 +15,7 @@ struct zone {
     uint8_t len, labels;
     bool reverse;      ///< at or below in-addr.arpa or ip6.arpa
     bool multicluster; ///< of imported services, and of no others
+    bool passes;       ///< names in it may go on to the next plugin
 };
 
 #define LOCAL_MAX 64                           ///< addresses of the machine that are looked at

@@ -307,6 +307,14 @@ static const struct directive *last_line(const struct directive *d, const char *
     return NULL;
 }
 
+static void mark_passing(struct kubernetes *k)
+{
+    for (size_t i = 0; i < k->nzones; i++)
+        for (size_t f = 0; f < k->nfall; f++)
+            k->zones[i].passes |=
+                name_in_zone(k->zones[i].name, k->fall[f].name) || name_in_zone(k->fall[f].name, k->zones[i].name);
+}
+
 // What options say together.
 static int check_options(struct config *c, struct kubernetes *k, const struct directive *d)
 {
@@ -321,6 +329,7 @@ static int check_options(struct config *c, struct kubernetes *k, const struct di
     }
     if (zonal != NULL && !k->from.store.endpoints)
         return config_errorf(c, zonal->tokens, "zonal requires the endpoint cache; remove noendpoints");
+    mark_passing(k);
     return 0;
 }
 

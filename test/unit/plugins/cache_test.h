@@ -35,6 +35,7 @@ static struct {
     const char *origin; // claims to be this plugin
     bool park;          // waits: `waiting`
     bool index_has;     // what it says as kubernetes
+    bool passes_not;
 
     unsigned asked; // questions so far
     struct query *waiting;
@@ -130,7 +131,14 @@ static bool upstream_has_name(void *provider, const struct query *q)
     return upstream.index_has;
 }
 
-static const struct kubernetes_interface upstream_interface = {.has_name = upstream_has_name};
+static bool upstream_passes(void *provider, const struct query *q)
+{
+    (void)provider, (void)q;
+    return !upstream.passes_not;
+}
+
+static const struct kubernetes_interface upstream_interface = {.passes = upstream_passes,
+                                                               .has_name = upstream_has_name};
 static const struct plugin_interface upstream_provides[] = {{KUBERNETES_INTERFACE, &upstream_interface}, {0}};
 static const struct plugin upstream_plugin = {.abi = CLUSTERDNS_PLUGIN_ABI,
                                               .name = "upstream",

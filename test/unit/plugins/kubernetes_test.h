@@ -8,6 +8,7 @@
 #include "kube/store.h"
 #include "plugin_test.h"
 #include "plugins/kubernetes/kubernetes.h"
+#include <clusterdns/kubernetes.h>
 #include <uv.h>
 
 extern const struct plugin clusterdns_plugin_kubernetes;
@@ -394,6 +395,17 @@ static inline enum verdict ask(struct instance *in, const char *question, struct
     return v;
 }
 
+// What the interface tells other plugins fits what the plugin does.
+static inline void check_interface(struct instance *in, const struct query *q, enum verdict v, const char *question)
+{
+    const struct kubernetes_interface *ops = kubernetes->provides[0].ops;
+    assert_string_equal(kubernetes->provides[0].name, KUBERNETES_INTERFACE);
+    bool passes = ops->passes(in->k, q), has_name = ops->has_name(in->k, q);
+    bool sure = q->qtype == RR_A || q->qtype == RR_AAAA;
+    if ((!has_name && v != VERDICT_NEXT) || (!passes && v == VERDICT_NEXT) || (sure && has_name && v == VERDICT_NEXT))
+        fail_msg("%s\n  passes %d, has_name %d, verdict %d", question, passes, has_name, v);
+}
+
 struct answer_case {
     const char *question, *answer;
 };
@@ -403,6 +415,7 @@ static inline void check_answers(struct instance *in, const struct answer_case *
     for (size_t i = 0; i < n; i++) {
         struct query q;
         enum verdict v = ask(in, cases[i].question, &q);
+        check_interface(in, &q, v, cases[i].question);
         const char *text = answer_text(&q, v);
         if (strcmp(text, cases[i].answer) != 0)
             fail_msg("%s\n  is      %s\n  want    %s", cases[i].question, text, cases[i].answer);

@@ -235,6 +235,19 @@ static void kubernetes_answers_are_neither_kept_nor_changed(void **state)
     serve_end();
 }
 
+static void names_that_nothing_falls_through_from_pass_it_by(void **state)
+{
+    (void)state;
+    serve("cache");
+    upstream.passes_not = true;
+    upstream.records = "a.svc. 1 IN A 192.0.2.1\n";
+    double before = metrics_value_of("coredns_cache_requests_total{server=\"dns://:53\",zones=\".\",view=\"\"}");
+    assert_miss("a.svc", "NOERROR\na.svc. 1 IN A 192.0.2.1\n");
+    assert_miss("a.svc", "NOERROR\na.svc. 1 IN A 192.0.2.1\n");
+    assert_metric("coredns_cache_requests_total{server=\"dns://:53\",zones=\".\",view=\"\"}", before);
+    serve_end();
+}
+
 static void what_the_index_has_is_not_answered_from_the_cache(void **state)
 {
     (void)state;
@@ -357,6 +370,7 @@ int main(void)
         cmocka_unit_test(failures_are_kept_for_a_while),
         cmocka_unit_test(zones_and_exceptions),
         cmocka_unit_test(kubernetes_answers_are_neither_kept_nor_changed),
+        cmocka_unit_test(names_that_nothing_falls_through_from_pass_it_by),
         cmocka_unit_test(what_the_index_has_is_not_answered_from_the_cache),
         cmocka_unit_test(the_newest_answer_counts),
         cmocka_unit_test(a_failure_does_not_hide_an_answer),
