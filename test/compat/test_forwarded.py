@@ -8,6 +8,7 @@ import forwarded
 import pytest
 import servers
 from asking import Answer
+from processes import wait_for
 
 VARIANTS, CASES, HOSTS = forwarded.load()
 
@@ -48,6 +49,31 @@ def test_same_answer(pairs, case):
         if lines and kind is None:
             text = [f"{case}, asked for the {number + 1}. time", *lines, "", "CoreDNS:", str(left), "", "clusterdns:", str(right)]
             pytest.fail("\n".join(text), pytrace=False)
+
+
+COUNTED = ("www.example.org. A", "www.example.org. AAAA", "chain1.example.org. A", "no-such.example.org. A", "ttl5.example.org. A")
+
+
+def _ttls(answer):
+    return [int(record.split()[1]) for name in ("answer", "authority") for record in answer.sections[name]]
+
+
+@pytest.mark.parametrize("variant", ["kubeadm", "cache-options", "tls"])
+def test_ttls_count_down(pairs, variant):
+    """What is kept gets older on both, second by second, and is asked for again when its time is over."""
+    pair = pairs.get(variant)
+    ask = lambda line: pair.ask(forwarded.Case(variant, "", line, None))  # noqa: E731
+    first = {line: ask(line) for line in COUNTED}
+
+    def older():
+        return all(max(_ttls(answer)) <= max(_ttls(before)) - 2 for answer, before in zip(ask(COUNTED[0]), first[COUNTED[0]]))
+
+    wait_for(older, 10, f"{COUNTED[0]} to be two seconds older")
+    for line in COUNTED[:-1]:
+        left, right = ask(line)
+        assert not compare.differences(left, forwarded.at_one_time(left, right)), f"{left}\n{right}"
+        assert all(max(_ttls(now)) <= max(_ttls(before)) - 1 for now, before in zip((left, right), first[line])), line
+    wait_for(lambda: all(_ttls(answer) >= [4] for answer in ask(COUNTED[-1])), 10, "a new TTL of what was kept five seconds")
 
 
 def test_enough_is_asked():
