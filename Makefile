@@ -114,7 +114,8 @@ test-cluster:
 	@$(MAKE) --no-print-directory -j$$(nproc) all $B/bench/load
 	@test/cluster/build
 	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/compat test/cluster
-	@CASES_ON='live coredns' CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases/test_cases.py
+	@CASES_ON='live coredns' CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases/test_cases.py test/cases/defaults
+	@CLUSTERDNS_RELOADS=1000 CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases/reload/test_reloads.py
 
 ## make lint             include rules, formatting, clang-tidy, banned words, shell and python syntax
 lint:

@@ -93,6 +93,8 @@ FAULTS = {  # fault -> what comes over UDP, and over TCP
     "silent": ("no answer", "no answer"),
     "silent over udp": ("no answer", CORRECT),
     "silent for other.example.org.": (CORRECT, CORRECT),
+    "silent for *.www.example.org.": (CORRECT, CORRECT),
+    "silent for *.example.org.": ("no answer", "no answer"),
     "silent for www.example.org. AAAA": (CORRECT, CORRECT),
     "silent for www.example.org. A": ("no answer", "no answer"),
     "rcode SERVFAIL": ("QUERY SERVFAIL [QR RD RA] www.example.org. IN A",) * 2,

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads what /metrics shows, selects series, and has promtool judge it."""
 
-import os
 import re
-import shutil
 import subprocess
 import urllib.request
 from dataclasses import dataclass
+
+from processes import packaged
 
 LINE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"(?:,|$)')
@@ -81,17 +81,9 @@ def scrape(port):
         return parse(answer.read().decode())
 
 
-def promtool():
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    program = shutil.which("promtool", path=f"{cache}/clusterdns/prometheus:{os.environ['PATH']}")
-    if program is None:
-        raise AssertionError("promtool is missing: run `tools/deps test` first")
-    return program
-
-
 def check(text):
     """What `promtool check metrics` has against the text; "" if nothing."""
     done = subprocess.run(
-        [promtool(), "check", "metrics"], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        [packaged("prometheus", "promtool"), "check", "metrics"], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     return done.stdout if done.returncode else ""

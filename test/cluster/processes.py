@@ -4,6 +4,7 @@
 import ctypes
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,15 @@ def wait_for(condition, seconds, what, interval=0.02):
         if time.monotonic() > deadline:
             raise Timeout(f"waited {seconds} s in vain for {what}")
         time.sleep(interval)
+
+
+def packaged(package, program):
+    """The path of a program that tools/deps unpacked out of a Debian package, or of one that is installed."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    path = shutil.which(program, path=f"{cache}/clusterdns/{package}:{os.environ['PATH']}:/usr/sbin")
+    if path is None:
+        raise AssertionError(f"{program} is missing: run `tools/deps test cluster` first")
+    return path
 
 
 _given_ports = set()

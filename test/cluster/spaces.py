@@ -13,14 +13,19 @@ CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def in_mounts(folder, mounts):
-    """A program that is our server in a mount namespace of its own, with {target: source} mounted; its path."""
+def in_mounts(folder, mounts, program=None):
+    """A program that is our server (or `program`) in a mount namespace of its own, with {target: source} mounted; its path.
+
+    What is made below /etc is made there alone.
+    """
     lines = ["mount -t tmpfs tmpfs /run"]  # so that there is room for a service account's folder
+    lines.append("mkdir /run/upper /run/work")
+    lines.append("mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc")
     for target, source in mounts.items():
         lines.append(f"[ -e {target} ] || mkdir -p {target}")
         lines.append(f"mount --bind {source} {target}")
     inside, outside = folder / "inside", folder / "outside"
-    inside.write_text("\n".join(["#!/bin/sh -e", *lines, f'exec {servers.clusterdns_binary()} "$@"', ""]))
+    inside.write_text("\n".join(["#!/bin/sh -e", *lines, f'exec {program or servers.clusterdns_binary()} "$@"', ""]))
     outside.write_text(f'#!/bin/sh\nexec unshare --mount {inside} "$@"\n')
     inside.chmod(0o755)
     outside.chmod(0o755)

@@ -179,9 +179,8 @@ def _odd_service(case, left, right):
 
 
 def _primary_zone(case, left, right):
-    return all(" PTR " in record for record in _differing(left, right)) and _targets(case, left) == _targets(
-        case, right
-    )
+    records = _differing(left, right)
+    return records and all(" PTR " in record for record in records) and _targets(case, left) == _targets(case, right)
 
 
 def _nil_server(case, left, right):
@@ -212,6 +211,28 @@ def _unsendable(case, left, right):
         and "TC" in right.flags
         and any(size > 65507 for size in sizes)
     )
+
+
+def _owners_lower(answer):
+    return [Counter(" ".join([r.split(None, 1)[0].lower(), r.split(None, 1)[1]]) for r in answer.sections[name]) for name in SECTIONS]
+
+
+def _kept_case(case, left, right):
+    """The same, but for the case of owners; ours have the question's."""
+    name = _question(case)[0]
+    same = (left.rcode, left.flags, _owners_lower(left)) == (right.rcode, right.flags, _owners_lower(right))
+    differing = set(_differing(left, right))
+    ours = [record for section in SECTIONS for record in right.sections[section] if record in differing]
+    return same and ours and all(record.split()[0] == name for record in ours)
+
+
+def _cd_copied(case, left, right):
+    same = (left.rcode, left.edns, left.sections) == (right.rcode, right.edns, right.sections)
+    return same and "cd" in _question(case)[2] and {*left.flags.split(), "CD"} == set(right.flags.split())
+
+
+def _notify(case, left, right):
+    return "opcode=NOTIFY" in _question(case)[2] and "forward" in case.world.corefile and right.rcode == "NOTIMP"
 
 
 # The names are those of docs/compatibility.md.
@@ -303,6 +324,13 @@ CLASSES: list[Accepted] = [
         _topology_twice,
         0.02,
     ),
+    Accepted(
+        "kept-case",
+        "an answer's owner is written as the client asked; CoreDNS's cache has the case in which somebody asked first",
+        _kept_case,
+    ),
+    Accepted("cd-copied", "CD is copied into a reply (RFC 4035 3.1.6); CoreDNS gives the upstream's", _cd_copied),
+    Accepted("notify-forwarded", "a NOTIFY is for this server, which has no zone to fetch; CoreDNS passes it on", _notify),
     Accepted(
         "unsendable", "CoreDNS fills a UDP packet with more than IPv4 carries, and stays silent", _unsendable, 0.01
     ),

@@ -19,7 +19,7 @@ faults     a list of lines
 
     FAULT [first] [for NAME [TYPE]] [over udp|tcp|tls] [after N] [times N]
 
-`for`, `over`: only such questions; `after N`: not the first N of them; `times N`: then N of them and no more; `first`: the
+`for`, `over`: only such questions (`*.NAME`: any name below); `after N`: not the first N of them; `times N`: then N of them and no more; `first`: the
 wrong answer comes first and the right one after it. All faults that fit a question are applied:
 
 silent                  no answer
@@ -83,7 +83,8 @@ ANOTHER_ADDRESS = "127.0.0.9"
 
 @dataclass(frozen=True)
 class Asked:
-    """A question as it came; `words` are what a selector may name: name, type, class, transport, rd cd ad do edns."""
+    """A question as it came; `words` are what a selector may name: name, type, class, transport, rd cd ad do edns. In a
+    selector `*.NAME` stands for any name below."""
 
     query: dns.message.Message
     words: frozenset
@@ -92,8 +93,12 @@ class Asked:
     when: float
 
     def matches(self, selector):
-        wanted = {word if word.isupper() else word.lower() for word in selector.split()}
-        return wanted - {"any"} <= self.words
+        return all(word == "any" or self._is(word) for word in selector.split())
+
+    def _is(self, word):
+        if word.startswith("*."):
+            return any(name.endswith(word[1:].lower()) for name in self.words)
+        return (word if word.isupper() else word.lower()) in self.words
 
     def __str__(self):
         question = self.query.question[0]

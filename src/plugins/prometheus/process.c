@@ -46,6 +46,11 @@ static struct metric_family max_fds = {
     .help = "Most file descriptors that may be open.",
     .type = METRIC_GAUGE,
 };
+static struct metric_family threads = {
+    .name = "go_goroutines",
+    .help = "Threads, under the name that dashboards for CoreDNS ask for.",
+    .type = METRIC_GAUGE,
+};
 static struct metric_family start_time = {
     .name = "process_start_time_seconds",
     .help = "When the process started, Unix time.",
@@ -91,18 +96,21 @@ static double count_fds(void)
     return n > 3 ? n - 3 : 0; // ".", "..", and the folder's own
 }
 
-// Field 22 of proc(5)'s stat: clock ticks from boot to the start. The name, field 2, may hold anything but is in
+// A field of proc(5)'s stat, counted from 1; 0 if it cannot be read. The name, field 2, may hold anything but is in
 // braces.
-static double started_at(void)
+static double stat_field(int wanted)
 {
     char line[1024];
     read_line("/proc/self/stat", line);
     char *at = strrchr(line, ')');
-    for (int field = 2; at != NULL && field < 22; field++)
+    for (int field = 2; at != NULL && field < wanted; field++)
         at = strchr(at + 1, ' ');
-    if (at == NULL)
-        return seconds(CLOCK_REALTIME);
-    double after_boot = strtod(at, NULL) / (double)sysconf(_SC_CLK_TCK);
+    return at != NULL ? strtod(at, NULL) : 0;
+}
+
+static double started_at(void)
+{
+    double after_boot = stat_field(22) / (double)sysconf(_SC_CLK_TCK);
     return seconds(CLOCK_REALTIME) - seconds(CLOCK_BOOTTIME) + after_boot;
 }
 
@@ -123,6 +131,7 @@ void process_collect(void)
     set(&cpu, seconds(CLOCK_PROCESS_CPUTIME_ID));
     set(&resident, resident_bytes());
     set(&open_fds, count_fds());
+    set(&threads, stat_field(20));
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         set(&max_fds, (double)files.rlim_cur);
     set(&start_time, started);

@@ -79,6 +79,7 @@ static void shows_metrics(void **state)
         "\ncoredns_panics_total 0\n",
         "\nprocess_cpu_seconds_total ",
         "\nprocess_open_fds ",
+        "\ngo_goroutines ",
         "\nprocess_max_fds ",
         "\nprocess_resident_memory_bytes ",
         "\nprocess_start_time_seconds ",
