@@ -17,10 +17,12 @@ struct uv_loop_s;
 struct plugin_start {
     const struct placement *placement; ///< for query_ask()
     struct uv_loop_s *loop;            ///< the main thread's loop, for timers
-    const char *server;                ///< "dns://:53"
-    const struct server_state *state;  ///< for server_each_ready() and server_stopping()
-    bool reloading; ///< another configuration is being served: rather fail than serve worse than that
-    char *error;    ///< CONFIG_ERROR_MAX bytes for the text of a failure
+    const char *server;                ///< the block's first address: "dns://:53"
+    const union sockaddr_any *listen;  ///< what the block is bound to, `nlisten` of it; NULL: all addresses
+    size_t nlisten;
+    const struct server_state *state; ///< for server_each_ready() and server_stopping()
+    bool reloading;                   ///< another configuration is being served: rather fail than serve worse than that
+    char *error;                      ///< CONFIG_ERROR_MAX bytes for the text of a failure
 };
 
 /// A named interface between plugins, joined when a generation is built (autopath and transfer want kubernetes').

@@ -398,15 +398,28 @@ int generation_build(const char *path, const char *name, const char *text, uint1
     return generation_build_parsed(a, &cf, plugins, n, default_port, report, arg, out);
 }
 
+// Is the block served on all addresses, one of which says so?
+static bool served_everywhere(const struct block *block)
+{
+    for (size_t i = 0; i < block->nlisten; i++)
+        if (listen_is_any(&block->listen[i]))
+            return true;
+    return block->listen == NULL;
+}
+
 int generation_start(struct generation *g, struct uv_loop_s *loop, const struct server_state *state, char *error)
 {
     error[0] = '\0';
     for (unsigned b = 0; b < g->nblocks; b++)
         for (unsigned i = 0; i < g->blocks[b].ninstances; i++) {
-            struct instance *in = &g->blocks[b].instances[i];
+            const struct block *block = &g->blocks[b];
+            struct instance *in = &block->instances[i];
+            bool bound = !served_everywhere(block);
             in->start = (struct plugin_start){.placement = &in->at,
                                               .loop = loop,
-                                              .server = g->blocks[b].server,
+                                              .server = block->server,
+                                              .listen = bound ? block->listen : NULL,
+                                              .nlisten = bound ? block->nlisten : 0,
                                               .state = state,
                                               .reloading = state != NULL && state->generation != g,
                                               .error = error};
