@@ -3,6 +3,7 @@
 /// \file
 /// The Corefile as plugins see it: directives with file and line on every token. Main thread only; everything lives as
 /// long as the generation that is being built.
+#include <clusterdns/address.h>
 #include <clusterdns/arena.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,12 +32,16 @@ struct config {
     size_t nlines;                        ///< at least 1
     const char *const *zones;             ///< the block's zones, normalised ("cluster.local."), reverse CIDRs expanded
     size_t nzones;                        ///< at least 1
-    const char *server;                   ///< the block's first address: "dns://:53"
+    const char *server;                   ///< where the block is served, but for what bind says: "dns://:53"
     /// A number (CONFIG_REST bytes) for the block's keys, these directives and all those of plugins behind this one. If
     /// it is the same in the next configuration, what was learned from the plugins behind holds on.
     const uint8_t *rest;
     struct arena *arena; ///< lives as long as the generation
     char *error;         ///< filled by the functions below: CONFIG_ERROR_MAX bytes
+    /// Set by .setup (bind's): the addresses that the block is served on, `nlisten` in c->arena, their ports ignored.
+    /// NULL: all that the machine has; none at all: the block is served nowhere.
+    const union sockaddr_any *listen;
+    size_t nlisten;
 };
 
 #define CONFIG_ERROR_MAX 1024

@@ -13,13 +13,18 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 /// Writes one line: "[LEVEL] " and the formatted text (no newline at its end). Longer lines than 4,096 bytes are cut.
 /// Newlines, control bytes but tab, and bytes that are not UTF-8 are written as \n, \xNN: outside text cannot forge a
-/// line. DEBUG lines are dropped unless log_set_debug(true). In JSON: {"time":…,"level":…,"msg":…}, as CoreDNS 1.15.
+/// line. DEBUG lines are dropped unless log_debug_hold() was called. In JSON: {"time":…,"level":…,"msg":…}, as
+/// CoreDNS 1.15.
 void log_write(enum log_level level, const char *fmt, ...) CDNS_PRINTF(2, 3);
 /// As log_write() with "plugin/NAME: " before the text; in JSON a member "plugin".
 void log_plugin(enum log_level level, const char *plugin, const char *fmt, ...) CDNS_PRINTF(3, 4);
 /// A line as it stands, in any format, without level (whole line, `len` bytes, no newline at its end). Control bytes
 /// are escaped as in log_write().
 void log_raw(const char *line, size_t len);
+
+/// DEBUG lines are written from the first hold to the last release.
+void log_debug_hold(void);
+void log_debug_release(void);
 
 /// True when lines are written as JSON (-log-format json).
 bool log_is_json(void);

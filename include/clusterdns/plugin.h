@@ -62,6 +62,9 @@ struct plugin {
     void (*done)(void *self, const struct query *q, const struct outcome *o);
     /// A parked query ends by time-out or shutdown while this plugin holds it: forget `q`. Worker.
     void (*cancel)(void *self, struct query *q);
+    /// Questions of other classes than IN come to the blocks of an address only if a plugin of one of them wants them;
+    /// elsewhere they are REFUSED, as in CoreDNS (chaos, forward).
+    bool any_class;
     /// Is the plugin ready to serve? Asked for each request to /ready. Main thread.
     bool (*ready)(void *self);
     const struct plugin_interface *provides; ///< list ended by a NULL name

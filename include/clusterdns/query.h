@@ -29,12 +29,14 @@ struct reply {
     struct records answer, authority, additional; ///< without OPT, which the server adds
     uint16_t rcode;                               ///< enum rcode
     bool aa, ra, ad, tc;                          ///< header flags; tc is also set when the reply does not fit
-    const char *fail_text;                        ///< set by query_fail(); NULL when the reply is a real one
-    const char *origin;                           ///< name of the plugin that ended the way in; NULL: the server itself
+    const uint8_t *options;                       ///< of OPT, in wire form, `options_len` bytes; see reply_option_add()
+    uint16_t options_len;
+    const char *fail_text; ///< set by query_fail(); NULL when the reply is a real one
+    const char *origin;    ///< name of the plugin that ended the way in; NULL: the server itself
 };
 
-/// One question. The fields are read-only for plugins but for `reply`, and (rewrite's business) qname, qtype, qclass,
-/// (cache's) ad.
+/// One question. The fields are read-only for plugins but for `reply`, (rewrite's business) qname, qtype, qclass,
+/// (cache's) ad and (bufsize's) udp_size.
 struct query {
     const uint8_t *qname;       ///< wire name in lower case
     const uint8_t *qname_asked; ///< the same as asked, for owners in the reply (RFC 1035 §2.3.3: case is preserved)
@@ -52,12 +54,14 @@ struct query {
     const char *zone_text;      ///< the same in presentation form
     const char *server;         ///< the block's address as in metrics: "dns://:53"
     const uint8_t *packet;      ///< the whole question as received, `request_size` bytes; NULL for a child question
-    union sockaddr_any client;  ///< who asked; of a child: its parent's, or all zero
-    union sockaddr_any local;   ///< the address that was asked
-    struct arena *arena;        ///< lives until the query ends
-    uint64_t received_ns;       ///< monotonic clock at receipt, nanoseconds
-    unsigned worker;            ///< 0 … worker_count() - 1: index of per-worker slots
-    uint8_t depth;              ///< 0, or how many ancestors a child question has
+    const uint8_t *options;     ///< OPT's options as received, `options_len` bytes, whole; see query_option()
+    uint16_t options_len;
+    union sockaddr_any client; ///< who asked; of a child: its parent's, or all zero
+    union sockaddr_any local;  ///< the address that was asked
+    struct arena *arena;       ///< lives until the query ends
+    uint64_t received_ns;      ///< monotonic clock at receipt, nanoseconds
+    unsigned worker;           ///< 0 … worker_count() - 1: index of per-worker slots
+    uint8_t depth;             ///< 0, or how many ancestors a child question has
     struct reply reply;
 };
 
@@ -82,6 +86,17 @@ struct uv_loop_s *worker_loop(void);
 /// Records a failure: the reply's sections are emptied, its rcode is set and the text (copied into the arena) reaches
 /// errors, log and metrics. Returns VERDICT_FAIL, so that a hook can `return query_fail(q, RCODE_SERVFAIL, "…");`.
 enum verdict query_fail(struct query *q, uint16_t rcode, const char *fmt, ...) CDNS_PRINTF(3, 4);
+
+/// Codes of EDNS options (IANA DNS EDNS0 Option Codes) that plugins here know.
+enum edns_option { EDNS_NSID = 3 /* RFC 5001 */ };
+
+/// Has the question's OPT an option of this code (RFC 6891 §6.1.2)? Of several the first: `*len` bytes at `*data`,
+/// which are good until the hook returns. Both may be NULL.
+bool query_option(const struct query *q, uint16_t code, const uint8_t **data, uint16_t *len);
+/// Adds an option of `len` bytes, which are copied, to the reply's OPT: last, from a .reply hook. A question without
+/// OPT gets none (RFC 6891 §6.1.1), and a reply that has no room for the options goes without them. CDNS_ENOMEM;
+/// CDNS_ERANGE: OPT holds no more than 65,535 bytes.
+int reply_option_add(struct query *q, uint16_t code, const void *data, uint16_t len) CDNS_MUSTCHECK;
 
 /// Continues a query whose hook returned, or is about to return, VERDICT_WAIT: as if the hook had returned `verdict`
 /// (not WAIT). May be called before the hook has returned. Exactly once for each WAIT, never after .cancel.

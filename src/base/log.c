@@ -13,14 +13,19 @@
 
 #define JSON_END 3072 // bytes for what follows the message in a JSON line
 
-static int debug_on;
+static unsigned debug_holds;
 
 static const char *const text_levels[] = {"[DEBUG] ", "[INFO] ", "[WARNING] ", "[ERROR] ", "[FATAL] "};
 static const char *const json_levels[] = {"DEBUG", "INFO", "WARN", "ERROR", "FATAL"}; // as CoreDNS 1.15 names them
 
-void log_set_debug(bool on)
+void log_debug_hold(void)
 {
-    __atomic_store_n(&debug_on, on, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&debug_holds, 1, __ATOMIC_RELAXED);
+}
+
+void log_debug_release(void)
+{
+    __atomic_fetch_sub(&debug_holds, 1, __ATOMIC_RELAXED);
 }
 
 static void put_text(struct writer *w, const char *text)
@@ -152,7 +157,7 @@ size_t log_line(const struct log_entry *entry, char out[LOG_LINE_MAX])
 
 static void write_formatted(struct log_entry *entry, const char *fmt, va_list args)
 {
-    if (entry->level == LOG_LEVEL_DEBUG && !__atomic_load_n(&debug_on, __ATOMIC_RELAXED))
+    if (entry->level == LOG_LEVEL_DEBUG && __atomic_load_n(&debug_holds, __ATOMIC_RELAXED) == 0)
         return;
     char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
     int n = vsnprintf(text, sizeof text, fmt, args);

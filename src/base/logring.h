@@ -12,8 +12,6 @@ int log_start(int fd, enum log_format format) CDNS_MUSTCHECK;
 /// Writes what is queued (waiting at most `timeout_ns` for a blocked output) and ends the thread. If the output was
 /// still blocked then, lines that follow are dropped, so that a process can always end; the descriptor must stay open.
 void log_stop(uint64_t timeout_ns);
-/// DEBUG lines on or off (the debug plugin).
-void log_set_debug(bool on);
 /// Lines dropped since the start of the process because the ring was full or the output broken.
 uint64_t log_dropped(void);
 

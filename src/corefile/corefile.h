@@ -41,7 +41,7 @@ struct corefile_block {
     size_t nkeys;                       ///< at least 1
     const struct directive *directives; ///< in file order, imports resolved
     size_t ndirectives;
-    /// Addresses of the block's `bind` directives, set by the server before corefile_check_keys(); none: the wildcard.
+    /// Addresses of the block's `bind` directives, set by the server before corefile_check_keys(); NULL: the wildcard.
     const char *const *listen;
     size_t nlisten;
 };

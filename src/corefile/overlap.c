@@ -87,8 +87,8 @@ static int check(struct listener *listeners, size_t n, char *error)
 static size_t add_listeners(const struct corefile_block *b, uint16_t default_port, struct listener *out, size_t n)
 {
     static const char *const wildcard[] = {""};
-    const char *const *addresses = b->nlisten > 0 ? b->listen : wildcard;
-    size_t naddresses = b->nlisten > 0 ? b->nlisten : 1;
+    const char *const *addresses = b->listen != NULL ? b->listen : wildcard;
+    size_t naddresses = b->listen != NULL ? b->nlisten : 1;
     for (size_t k = 0; k < b->nkeys; k++) {
         for (size_t i = 0; i < naddresses; i++, n++)
             out[n] = (struct listener){&b->keys[k], addresses[i], corefile_key_port(&b->keys[k], default_port), n};
@@ -100,7 +100,7 @@ int corefile_check_keys(const struct corefile *c, uint16_t default_port, char *e
 {
     size_t n = 0;
     for (size_t i = 0; i < c->nblocks; i++)
-        n += c->blocks[i].nkeys * (c->blocks[i].nlisten > 0 ? c->blocks[i].nlisten : 1);
+        n += c->blocks[i].nkeys * (c->blocks[i].listen != NULL ? c->blocks[i].nlisten : 1);
     struct listener *listeners = calloc(n + 1, sizeof *listeners);
     if (listeners == NULL)
         return fault_memory(error);

@@ -89,7 +89,8 @@ struct message_reply {
 /// Writes the reply to `out`, names compressed (owners, and names in the rdata of RFC 1035's own types; never SRV's
 /// target) where the bytes are equal, case included: names keep the case they are given in. At most `limit` bytes
 /// (≤ `cap`). What does not fit: whole records are left out from the end of additional, then authority, then answer; TC
-/// is set when any record was left out, as CoreDNS sets it; the OPT always stays. `*truncated` (may be NULL) tells it.
+/// is set when any record was left out, as CoreDNS sets it; the OPT always stays, its options where the question leaves
+/// room for them. `*truncated` (may be NULL) tells it.
 /// Rdata of a compressible type that does not hold what its type says is copied as it is. Work and memory are bounded
 /// by the records' bytes. Returns the length, or 0 when not even header, question and OPT fit.
 size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap, size_t limit, bool *truncated);

@@ -208,14 +208,26 @@ static uint32_t write_section(struct packer *p, const struct records *set)
     return set->n;
 }
 
-void message_write_opt(struct writer *w, const struct message_reply *reply)
+// Bytes of the options that the reply has room for beside its question: all of them or none.
+static uint16_t options_size(const struct message_reply *reply, size_t room)
+{
+    size_t question = reply->has_question ? name_length(reply->qname) + 4 : 0;
+    return MESSAGE_HEADER + question + OPT_FIXED + reply->options_len <= room ? reply->options_len : 0;
+}
+
+static void write_opt(struct writer *w, const struct message_reply *reply, uint16_t options_len)
 {
     writer_u8(w, 0);
     writer_u16(w, RR_OPT);
     writer_u16(w, reply->edns_size);
     writer_u32(w, (uint32_t)(reply->rcode >> 4) << 24 | (reply->do_ ? EDNS_DO : 0));
-    writer_u16(w, reply->options_len);
-    writer_bytes(w, reply->options, reply->options_len);
+    writer_u16(w, options_len);
+    writer_bytes(w, reply->options, options_len);
+}
+
+void message_write_opt(struct writer *w, const struct message_reply *reply)
+{
+    write_opt(w, reply, reply->options_len);
 }
 
 static uint16_t header_bits(uint8_t opcode, bool aa, bool tc, bool rd, bool ra, bool ad, bool cd, uint16_t rcode)
@@ -254,7 +266,8 @@ size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap
         reply->additional != NULL ? reply->additional : &none,
     };
     size_t room = limit < cap ? limit : cap;
-    size_t opt = reply->edns ? OPT_FIXED + (size_t)reply->options_len : 0;
+    uint16_t options = reply->options_len > 0 ? options_size(reply, room) : 0;
+    size_t opt = reply->edns ? OPT_FIXED + (size_t)options : 0;
     if (opt > room)
         return 0;
     struct packer p;
@@ -271,7 +284,7 @@ size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap
     }
     if (reply->edns) {
         p.w.size = room; // its place was kept
-        message_write_opt(&p.w, reply);
+        write_opt(&p.w, reply, options);
         written[2]++;
     }
 

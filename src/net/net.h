@@ -41,13 +41,20 @@ typedef size_t (*udp_handler)(void *arg, struct udp_listener *listener, const st
 /// what an ICMP message claimed (IP_PMTUDISC_OMIT).
 int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler handler, void *arg,
                struct udp_listener **listener) CDNS_MUSTCHECK;
+/// Leaves what comes with the kernel, until udp_resume(): of a socket that is opened before it is to be served.
+void udp_pause(struct udp_listener *listener);
+void udp_resume(struct udp_listener *listener);
 /// Sends a late answer; `message` is borrowed until it returns. A full socket buffer drops it (UDP's way) and counts
 /// it. After udp_close(), while the memory is there, nothing is sent.
 void udp_send(struct udp_listener *listener, const struct udp_peer *peer, const uint8_t *message, size_t size);
 /// Stops reading after taking what the kernel has already received (at most a full receive buffer): the handler is
 /// called for it before this returns, or, when a handler calls this, when the batches under way are done. Late answers
-/// can still be sent.
+/// can still be sent. From now on the kernel gives datagrams to other sockets that take the address (one of all
+/// addresses beside it, or a new one), or refuses them.
 void udp_drain(struct udp_listener *listener);
+/// Has `to`, a socket of all addresses on the same port, answer what the kernel has received for `from`, which is to be
+/// closed next: an address that a reload began to listen on, and gave up. Both belong to one loop; not from a handler.
+void udp_hand_over(struct udp_listener *from, struct udp_listener *to);
 /// Closes the socket; the memory is freed by the loop, so `listener` is good until control goes back to it.
 void udp_close(struct udp_listener *listener);
 /// Address the socket is bound to (the port filled in when 0 was asked).
@@ -85,6 +92,9 @@ typedef void (*tcp_drain_cb)(void *arg, struct tcp_connection *connection, bool 
 /// Opens a SO_REUSEPORT listener; addresses as for udp_listen(). `limits` is copied. CDNS_EIO with errno.
 int tcp_listen(uv_loop_t *loop, const union sockaddr_any *address, const struct tcp_limits *limits, tcp_handler handler,
                void *arg, struct tcp_listener **listener) CDNS_MUSTCHECK;
+/// Leaves new connections with the kernel, until tcp_resume().
+void tcp_pause(struct tcp_listener *listener);
+void tcp_resume(struct tcp_listener *listener);
 /// Peer and own address of a connection; also of one that is gone and held.
 void tcp_peer(const struct tcp_connection *connection, union sockaddr_any *client, union sockaddr_any *local);
 /// A parked query takes a reference, so that the connection's memory outlives a disconnect; released by tcp_send() with

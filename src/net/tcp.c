@@ -289,12 +289,22 @@ int tcp_listen(uv_loop_t *loop, const union sockaddr_any *address, const struct 
         free(l);
         return result;
     }
-    (void)uv_timer_init(loop, &l->timer); // cannot fail, as the start of polling on an open handle cannot
-    (void)uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+    (void)uv_timer_init(loop, &l->timer); // cannot fail
     l->poll.data = l->timer.data = l;
     l->refs = 2;
+    tcp_resume(l);
     *listener = l;
     return 0;
+}
+
+void tcp_pause(struct tcp_listener *listener)
+{
+    (void)uv_poll_stop(&listener->poll);
+}
+
+void tcp_resume(struct tcp_listener *listener)
+{
+    (void)uv_poll_start(&listener->poll, UV_READABLE, on_acceptable); // fails only on a closing handle
 }
 
 static void stop_accepting(struct tcp_listener *listener)

@@ -171,13 +171,14 @@ static void batch_send(struct udp_listener *listener, struct udp_batch *batch)
     batch->answers_len = 0;
 }
 
-static void answer_one(struct udp_listener *listener, struct udp_batch *batch, unsigned i)
+// `from`: the socket that it came to, usually the listener's own.
+static void answer_one(struct udp_listener *listener, struct udp_listener *from, struct udp_batch *batch, unsigned i)
 {
     struct in_slot *slot = &batch->in_slots[i];
     // Nothing can be sent back to port 0, and an empty datagram has no id to answer to.
     if (batch->in[i].msg_len == 0 || address_port(&slot->peer.client) == 0)
         return;
-    take_control(listener, &slot->peer, &batch->in[i].msg_hdr);
+    take_control(from, &slot->peer, &batch->in[i].msg_hdr);
     if (batch->answers_len > NET_OUT_FLUSH)
         batch_send(listener, batch);
     uint8_t *out = batch->answers + batch->answers_len;
@@ -193,15 +194,15 @@ static void answer_one(struct udp_listener *listener, struct udp_batch *batch, u
 }
 
 // Takes and answers one batch. True when there may be more.
-static bool batch_run(struct udp_listener *listener, struct udp_batch *batch)
+static bool batch_run(struct udp_listener *listener, struct udp_listener *from, struct udp_batch *batch)
 {
-    int received = recvmmsg(listener->fd, batch->in, NET_BATCH, MSG_DONTWAIT, NULL);
+    int received = recvmmsg(from->fd, batch->in, NET_BATCH, MSG_DONTWAIT, NULL);
     if (received < 0) // other errors are a datagram's own (an ICMP message, a bad checksum) and are taken with it
         return errno != EAGAIN && errno != EWOULDBLOCK;
     net_count(&listener->shared->counters.udp_received, (unsigned)received);
     for (unsigned i = 0; i < (unsigned)received; i++) {
         if (listener->fd >= 0)
-            answer_one(listener, batch, i);
+            answer_one(listener, from, batch, i);
         batch->in[i].msg_hdr.msg_namelen = sizeof(batch->in_slots[i].peer.client);
         batch->in[i].msg_hdr.msg_controllen = IN_CONTROL;
     }
@@ -211,11 +212,11 @@ static bool batch_run(struct udp_listener *listener, struct udp_batch *batch)
     return received == NET_BATCH;
 }
 
-static void read_rounds(struct udp_listener *listener, unsigned rounds)
+static void read_rounds(struct udp_listener *listener, struct udp_listener *from, unsigned rounds)
 {
     struct udp_batch *batch = listener->shared->batch;
     batch->listener = listener;
-    while (rounds > 0 && batch_run(listener, batch) && listener->fd >= 0)
+    while (rounds > 0 && batch_run(listener, from, batch) && listener->fd >= 0)
         rounds--;
     batch->listener = NULL;
 }
@@ -230,10 +231,23 @@ static void unlist(struct udp_listener *listener)
         *at = listener->next;
 }
 
+// Connects the socket to itself: what others send is no longer for it. (If that fails, for want of a loopback
+// interface, it goes on taking what nobody will read: as good as lost.)
+static void deafen(const struct udp_listener *listener)
+{
+    union sockaddr_any self = listener->address;
+    if (listener->wildcard && self.sa.sa_family == AF_INET)
+        self.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    else if (listener->wildcard)
+        self.in6.sin6_addr = in6addr_loopback;
+    (void)!connect(listener->fd, &self.sa, address_size(&self));
+}
+
 static void finish_drain(struct udp_listener *listener)
 {
     unlist(listener);
-    read_rounds(listener, DRAIN_ROUNDS);
+    deafen(listener);
+    read_rounds(listener, listener, DRAIN_ROUNDS);
     if (listener->fd >= 0)
         uv_poll_stop(&listener->poll);
 }
@@ -246,7 +260,7 @@ void net_udp_turn(struct net_loop *shared)
     shared->udp_read_ns = now;
     for (struct udp_listener *l = shared->udp, *next; l != NULL; l = next) {
         next = l->next;
-        read_rounds(l, 1);
+        read_rounds(l, l, 1);
     }
 }
 
@@ -262,7 +276,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         (void)uv_poll_start(poll, UV_READABLE, on_readable);
     }
     listener->shared->udp_read_ns = uv_hrtime();
-    read_rounds(listener, NET_ROUNDS);
+    read_rounds(listener, listener, NET_ROUNDS);
     if (listener->draining && listener->fd >= 0) // asked for by a handler, while this loop was at work
         finish_drain(listener);
 }
@@ -339,11 +353,22 @@ int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler h
         return result;
     }
     l->poll.data = l;
-    l->next = l->shared->udp;
-    l->shared->udp = l;
-    (void)uv_poll_start(&l->poll, UV_READABLE, on_readable); // fails only on a closing handle
+    udp_resume(l);
     *listener = l;
     return 0;
+}
+
+void udp_pause(struct udp_listener *listener)
+{
+    unlist(listener);
+    uv_poll_stop(&listener->poll);
+}
+
+void udp_resume(struct udp_listener *listener)
+{
+    listener->next = listener->shared->udp;
+    listener->shared->udp = listener;
+    (void)uv_poll_start(&listener->poll, UV_READABLE, on_readable); // fails only on a closing handle
 }
 
 void udp_send(struct udp_listener *listener, const struct udp_peer *peer, const uint8_t *message, size_t size)
@@ -369,6 +394,14 @@ void udp_drain(struct udp_listener *listener)
     if (listener->shared->batch->listener == NULL)
         finish_drain(listener);
     // else a handler asks: the batches are in use, the event that runs finishes it, or the next one of this socket
+}
+
+void udp_hand_over(struct udp_listener *from, struct udp_listener *to)
+{
+    INVARIANT(from->shared->batch->listener == NULL);
+    unlist(from);
+    deafen(from);
+    read_rounds(to, from, DRAIN_ROUNDS);
 }
 
 void udp_close(struct udp_listener *listener)

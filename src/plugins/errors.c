@@ -102,24 +102,33 @@ static int read_consolidate(struct config *c, struct pattern *p, const struct di
     return rc != 0 ? rc : read_options(c, p, d->tokens + 3, d->ntokens - 3);
 }
 
-// `stacktrace` takes no argument and does nothing here: there are no panics to recover from.
+// A line of the block behind the words `stacktrace`, which do nothing here: there are no panics to recover from. For
+// CoreDNS what follows one is a property of its own, in the same line too.
+static struct directive skip_stacktrace(const struct directive *d)
+{
+    struct directive rest = *d;
+    while (rest.ntokens > 0 && strcmp(rest.tokens[0].text, "stacktrace") == 0) {
+        rest.tokens++;
+        rest.ntokens--;
+    }
+    return rest;
+}
+
 static int read_block(struct config *c, struct errors *e, const struct directive *d)
 {
     e->patterns = arena_calloc(c->arena, d->nblock, sizeof(*e->patterns));
     if (e->patterns == NULL)
         return CDNS_ENOMEM;
     for (size_t i = 0; i < d->nblock; i++) {
-        const struct directive *p = &d->block[i];
-        bool stacktrace = strcmp(p->tokens[0].text, "stacktrace") == 0;
-        if (stacktrace && p->ntokens == 1)
+        struct directive p = skip_stacktrace(&d->block[i]);
+        if (p.ntokens == 0)
             continue;
-        if (strcmp(p->tokens[0].text, "consolidate") != 0) {
-            const struct token *t = &p->tokens[stacktrace];
+        const struct token *t = &p.tokens[0];
+        if (strcmp(t->text, "consolidate") != 0)
             return config_plain_errorf(c, NULL,
                                        "%s:%u - Syntax error: Unexpected token '%s', expecting 'Unknown field %s'",
                                        t->file, t->line, t->text, t->text);
-        }
-        int rc = read_consolidate(c, &e->patterns[e->npatterns++], p);
+        int rc = read_consolidate(c, &e->patterns[e->npatterns++], &p);
         if (rc != 0)
             return rc;
     }

@@ -24,6 +24,8 @@ void chain_question(struct exchange *x)
     q->cd = m->cd;
     q->ad = q->ad_asked = m->ad;
     q->edns = m->edns;
+    q->options = m->edns_options;
+    q->options_len = m->edns_options_len;
     q->do_ = m->do_;
     q->udp_size = m->edns && m->edns_size > MESSAGE_UDP_MIN ? m->edns_size : MESSAGE_UDP_MIN;
     q->worker = x->worker->id;
@@ -127,15 +129,24 @@ static void set_parked(struct exchange *x)
     atomic_fetch_add(&x->block->generation->pins, 1);
 }
 
+static bool own_packet(struct exchange *x)
+{
+    const uint8_t *borrowed = x->q.packet, *own = arena_memdup(x->q.arena, borrowed, x->q.request_size);
+    if (own == NULL)
+        return false;
+    x->q.packet = own;
+    x->packet_owned = true;
+    if (x->q.options != NULL)
+        x->q.options = own + (x->q.options - borrowed);
+    return true;
+}
+
 // Copies what is borrowed and pins the generation. False: it must not or cannot wait, and has a failure instead.
 static bool park(struct exchange *x)
 {
     bool can = !x->expired;
-    if (can && x->q.packet != NULL && !x->packet_owned) {
-        x->q.packet = arena_memdup(x->q.arena, x->q.packet, x->q.request_size);
-        x->packet_owned = true;
-        can = x->q.packet != NULL;
-    }
+    if (can && x->q.packet != NULL && !x->packet_owned)
+        can = own_packet(x);
     uint64_t at = x->deadline_ns != 0 ? x->deadline_ns : x->q.received_ns + QUERY_TIMEOUT_NS;
     if (can && worker_set_deadline(x->worker, x, at) == 0) {
         set_parked(x);

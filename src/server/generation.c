@@ -2,6 +2,7 @@
 #include "server/generation.h"
 
 #include "base/siphash.h"
+#include "server/listen_address.h"
 #include "server/registry.h"
 #include "server/state.h"
 #include <stdio.h>
@@ -15,6 +16,7 @@ struct build {
     const struct plugin *const *plugins;
     size_t nplugins;
     uint16_t default_port;
+    size_t nkeys; // of all blocks
     generation_report report;
     void *report_arg;
     char error[CONFIG_ERROR_MAX];
@@ -74,6 +76,10 @@ static int build_instance(struct build *b, struct block *block, const struct plu
         if (rc != 0)
             return CDNS_ECONFIG;
     }
+    if (c.listen != NULL) {
+        block->listen = c.listen;
+        block->nlisten = c.nlisten;
+    }
     block->ninstances++;
     return 0;
 }
@@ -92,7 +98,32 @@ static void join_interfaces(const struct block *block)
     }
 }
 
-static int build_block(struct build *b, const struct corefile_block *cb, struct block *block)
+// "dns://127.0.0.1:53". NULL: out of memory.
+static const char *server_text(struct build *b, const struct corefile_key *key, const union sockaddr_any *address)
+{
+    char text[LISTEN_TEXT_MAX];
+    return arena_printf(b->g->arena, "%s://%s", key->scheme,
+                        listen_text(address, corefile_key_port(key, b->default_port), text));
+}
+
+static const union sockaddr_any everywhere; // AF_UNSPEC
+
+// Has corefile_check_keys() know what the block is bound to.
+static int tell_addresses(struct build *b, struct corefile_block *cb, const struct block *block)
+{
+    char text[LISTEN_HOST_MAX];
+    if (block->listen == NULL)
+        return 0;
+    const char **listen = arena_calloc(b->g->arena, block->nlisten + 1, sizeof *listen);
+    for (size_t i = 0; listen != NULL && i < block->nlisten; i++)
+        if ((listen[i] = arena_printf(b->g->arena, "%s", listen_host(&block->listen[i], text))) == NULL)
+            return out_of_memory(b);
+    cb->listen = listen;
+    cb->nlisten = block->nlisten;
+    return listen != NULL ? 0 : out_of_memory(b);
+}
+
+static int build_block(struct build *b, struct corefile_block *cb, struct block *block)
 {
     struct arena *a = b->g->arena;
     const char **zones = arena_calloc(a, cb->nkeys, sizeof *zones);
@@ -101,7 +132,7 @@ static int build_block(struct build *b, const struct corefile_block *cb, struct 
     uint8_t(*rests)[COREFILE_HASH] = arena_alloc(a, b->nplugins * sizeof *rests);
     block->instances = arena_calloc(a, b->nplugins, sizeof *block->instances);
     const struct corefile_key *first = &cb->keys[0];
-    block->server = arena_printf(a, "%s://:%u", first->scheme, (unsigned)corefile_key_port(first, b->default_port));
+    block->server = server_text(b, first, &everywhere);
     if (zones == NULL || lines == NULL || rests == NULL || block->instances == NULL || block->server == NULL ||
         number_rests(b, cb, lines, rests) != 0)
         return out_of_memory(b);
@@ -118,20 +149,36 @@ static int build_block(struct build *b, const struct corefile_block *cb, struct 
             return CDNS_ECONFIG;
     }
     join_interfaces(block);
-    return 0;
+    if (block->nlisten > 0 && (block->server = server_text(b, first, &block->listen[0])) == NULL)
+        return out_of_memory(b);
+    return tell_addresses(b, cb, block);
 }
 
-static struct listen_address *listen_for(struct build *b, const struct corefile_key *key)
+static bool is_same(const struct listen_address *a, const struct listen_address *b)
 {
-    uint16_t port = corefile_key_port(key, b->default_port);
+    return a->port == b->port && listen_is_same(&a->address, &b->address);
+}
+
+const struct listen_address *generation_listen(const struct generation *g, const struct listen_address *like)
+{
+    for (unsigned l = 0; l < g->nlistens; l++)
+        if (is_same(&g->listens[l], like))
+            return &g->listens[l];
+    return NULL;
+}
+
+static struct listen_address *listen_for(struct build *b, const struct corefile_key *key,
+                                         const union sockaddr_any *address)
+{
     struct generation *g = b->g;
+    struct listen_address wanted = {
+        .generation = g, .address = *address, .port = corefile_key_port(key, b->default_port)};
     for (unsigned i = 0; i < g->nlistens; i++)
-        if (g->listens[i].port == port)
+        if (is_same(&g->listens[i], &wanted))
             return &g->listens[i];
-    struct listen_address *l = &g->listens[g->nlistens++];
-    *l = (struct listen_address){
-        .generation = g, .port = port, .server = arena_printf(g->arena, "dns://:%u", (unsigned)port)};
-    return l;
+    wanted.server = server_text(b, key, address);
+    g->listens[g->nlistens] = wanted;
+    return &g->listens[g->nlistens++];
 }
 
 static struct route *route_for(struct build *b, struct listen_address *l, const char *zone_text)
@@ -187,30 +234,57 @@ static int check_scheme(struct build *b, const struct corefile_key *key)
     return CDNS_ECONFIG;
 }
 
+static bool wants_any_class(const struct block *block)
+{
+    for (unsigned i = 0; i < block->ninstances; i++)
+        if (block->instances[i].plugin->any_class)
+            return true;
+    return false;
+}
+
+// Routes a key of the block at one address.
+static int add_route(struct build *b, const struct corefile_key *key, const union sockaddr_any *address,
+                     struct block *block)
+{
+    struct listen_address *l = listen_for(b, key, address);
+    if (l->routes == NULL)
+        l->routes = arena_calloc(b->g->arena, b->nkeys, sizeof *l->routes);
+    if (l->routes == NULL || l->server == NULL)
+        return out_of_memory(b);
+    struct route *r = route_for(b, l, key->zone);
+    if (r == NULL)
+        return CDNS_ECONFIG;
+    l->any_class |= wants_any_class(block);
+    // A block that is bound to 0.0.0.0 and :: comes twice.
+    if (r->nblocks == 0 || r->blocks[r->nblocks - 1] != block)
+        r->blocks[r->nblocks++] = block;
+    return 0;
+}
+
 static int build_routes(struct build *b, const struct corefile *cf)
 {
-    size_t nkeys = 0;
-    for (size_t i = 0; i < cf->nblocks; i++)
-        nkeys += cf->blocks[i].nkeys;
+    size_t most = 0;
     struct generation *g = b->g;
-    g->listens = arena_calloc(g->arena, nkeys, sizeof *g->listens);
+    for (size_t i = 0; i < cf->nblocks; i++) {
+        b->nkeys += cf->blocks[i].nkeys;
+        most += cf->blocks[i].nkeys * (g->blocks[i].listen != NULL ? g->blocks[i].nlisten : 1);
+    }
+    g->listens = arena_calloc(g->arena, most, sizeof *g->listens);
     if (g->listens == NULL)
         return out_of_memory(b);
-    for (size_t i = 0; i < cf->nblocks; i++)
+    for (size_t i = 0; i < cf->nblocks; i++) {
+        struct block *block = &g->blocks[i];
+        const union sockaddr_any *addresses = block->listen != NULL ? block->listen : &everywhere;
+        size_t n = block->listen != NULL ? block->nlisten : 1;
         for (size_t k = 0; k < cf->blocks[i].nkeys; k++) {
             const struct corefile_key *key = &cf->blocks[i].keys[k];
             if (check_scheme(b, key) != 0)
                 return CDNS_ECONFIG;
-            struct listen_address *l = listen_for(b, key);
-            if (l->routes == NULL)
-                l->routes = arena_calloc(g->arena, nkeys, sizeof *l->routes);
-            if (l->routes == NULL || l->server == NULL)
-                return out_of_memory(b);
-            struct route *r = route_for(b, l, key->zone);
-            if (r == NULL)
-                return CDNS_ECONFIG;
-            r->blocks[r->nblocks++] = &g->blocks[i];
+            for (size_t j = 0; j < n; j++)
+                if (add_route(b, key, &addresses[j], block) != 0)
+                    return CDNS_ECONFIG;
         }
+    }
     for (unsigned i = 0; i < g->nlistens; i++)
         if (fill_table(&g->listens[i], g->arena) != 0)
             return out_of_memory(b);
@@ -311,14 +385,6 @@ int generation_build(const char *path, const char *name, const char *text, uint1
         plugins[i] = registry_plugin(i);
     return generation_build_parsed(a, &cf, plugins, plugins != NULL ? registry_count() : 0, default_port, report, arg,
                                    out);
-}
-
-const struct listen_address *generation_listen(const struct generation *g, uint16_t port)
-{
-    for (unsigned l = 0; l < g->nlistens; l++)
-        if (g->listens[l].port == port)
-            return &g->listens[l];
-    return NULL;
 }
 
 int generation_start(struct generation *g, struct uv_loop_s *loop, const struct server_state *state, char *error)

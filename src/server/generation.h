@@ -33,7 +33,10 @@ struct block {
     unsigned ninstances;
     const char *const *zones; ///< normalised text, keys and expanded CIDRs
     size_t nzones;
-    const char *server; ///< the first key's address: "dns://:53"
+    const char *server; ///< its first address: "dns://:53"
+    /// What it is bound to, `nlisten` of it; NULL: all addresses.
+    const union sockaddr_any *listen;
+    size_t nlisten;
 };
 
 /// A zone of a listening address with the blocks that may take it, in file order.
@@ -49,8 +52,10 @@ struct route {
 /// A listening address and its zones: an open-addressed table by hash of the wire name.
 struct listen_address {
     struct generation *generation;
-    const char *server; ///< "dns://:53"
+    const char *server;         ///< "dns://:53", "dns://127.0.0.1:53"
+    union sockaddr_any address; ///< without its port; AF_UNSPEC, 0.0.0.0 or :: is all addresses
     uint16_t port;
+    bool any_class;       ///< questions of other classes than IN are let in
     struct route **table; ///< `mask` + 1 slots, NULL: empty
     unsigned mask;
     unsigned max_labels; ///< of the longest zone
@@ -82,8 +87,8 @@ int generation_build(const char *path, const char *name, const char *text, uint1
 int generation_build_parsed(struct arena *arena, const struct corefile *corefile, const struct plugin *const *plugins,
                             size_t nplugins, uint16_t default_port, generation_report report, void *arg,
                             struct generation **out) CDNS_MUSTCHECK;
-/// The listening address of this port; NULL: none.
-const struct listen_address *generation_listen(const struct generation *g, uint16_t port);
+/// The generation's listening address that is the same as one of another generation; NULL: none.
+const struct listen_address *generation_listen(const struct generation *g, const struct listen_address *like);
 /// Calls .start of every instance, in order; on an error those started are stopped. `error`: CONFIG_ERROR_MAX bytes.
 int generation_start(struct generation *g, struct uv_loop_s *loop, const struct server_state *state,
                      char *error) CDNS_MUSTCHECK;

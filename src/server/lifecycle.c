@@ -9,6 +9,7 @@
 #include "server/generation.h"
 #include "server/http.h"
 #include "server/listen.h"
+#include "server/listen_address.h"
 #include "server/reload.h"
 #include "server/state.h"
 #include "server/worker.h"
@@ -187,9 +188,13 @@ static int init_workers(struct server_state *s)
 
 static void print_banner(const struct server_state *s)
 {
-    for (unsigned l = 0; l < s->generation->nlistens; l++)
-        for (unsigned r = 0; r < s->generation->listens[l].nroutes; r++)
-            printf("%s:%u\n", s->generation->listens[l].routes[r].zone_text, s->generation->listens[l].port);
+    for (unsigned i = 0; i < s->generation->nlistens; i++) {
+        const struct listen_address *l = &s->generation->listens[i];
+        char host[LISTEN_HOST_MAX];
+        listen_host(&l->address, host);
+        for (unsigned r = 0; r < l->nroutes; r++)
+            printf("%s:%u%s%s\n", l->routes[r].zone_text, l->port, host[0] != '\0' ? " on " : "", host);
+    }
     printf("clusterdns-%s\n%u workers, libuv %s, %s\n", CDNS_VERSION, s->nworkers, uv_version_string(), CDNS_REVISION);
     fflush(stdout);
 }
@@ -221,8 +226,10 @@ static int start_threads(struct server_state *s)
 static bool open_sockets(struct server_state *s)
 {
     char error[CONFIG_ERROR_MAX];
-    if (listen_open(s, s->generation, error) == 0)
+    if (listen_open(s, s->generation, error) == 0) {
+        listen_serve(s, s->generation);
         return true;
+    }
     fprintf(stderr, "%s\n", error);
     return false;
 }
@@ -254,6 +261,7 @@ static int serve(struct server_state *s, const struct server_options *o)
         if (!o->quiet)
             print_banner(s);
         if (start_threads(s) == 0) {
+            reload_announce(s->generation);
             run(s);
             status = s->failed ? 1 : s->forced ? STATUS_FORCED : 0;
         }

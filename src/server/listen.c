@@ -2,6 +2,7 @@
 #include "server/listen.h"
 
 #include "server/generation.h"
+#include "server/listen_address.h"
 #include "server/state.h"
 #include "server/worker.h"
 #include <errno.h>
@@ -11,8 +12,8 @@
 // What a worker opens, and what stopped it.
 struct opening {
     const struct generation *generation;
-    unsigned port;
-    int error; // errno
+    const struct listen_address *listen; // that cannot be had
+    int error;                           // errno
 };
 
 static int open_missing(struct worker *w, void *arg)
@@ -20,11 +21,11 @@ static int open_missing(struct worker *w, void *arg)
     struct opening *o = arg;
     for (unsigned l = 0; l < o->generation->nlistens; l++) {
         const struct listen_address *listen = &o->generation->listens[l];
-        if (worker_listens(w, listen->port))
+        if (worker_listens(w, listen))
             continue;
         int rc = worker_listen(w, listen);
         if (rc != 0) {
-            o->port = listen->port;
+            o->listen = listen;
             o->error = errno;
             return rc;
         }
@@ -44,7 +45,7 @@ static int unlisten(struct worker *w, void *arg)
     return 0;
 }
 
-// What an administrator can do about a port that cannot be had.
+// What an administrator can do about an address that cannot be had.
 static const char *bind_remedy(int error)
 {
     switch (error) {
@@ -52,6 +53,10 @@ static const char *bind_remedy(int error)
         return "; ports below 1024 need CAP_NET_BIND_SERVICE; -dns.port changes the port of keys without one";
     case EADDRINUSE:
         return "; another program has it, over UDP or TCP, on some address: `ss -lnptu` shows which";
+    case EADDRNOTAVAIL:
+        return "; no interface of this machine has it";
+    case EINVAL:
+        return "; a link-local address needs its interface: fe80::1%eth0";
     default:
         return "";
     }
@@ -64,8 +69,13 @@ int listen_open(struct server_state *s, const struct generation *g, char *error)
         int rc = worker_run(&s->workers[i], open_missing, &o);
         if (rc == 0)
             continue;
+        char text[LISTEN_TEXT_MAX];
         bool system = rc == CDNS_EIO;
-        snprintf(error, CONFIG_ERROR_MAX, "Listen: cannot bind port %u: %s%s", o.port,
+        if (listen_is_any(&o.listen->address))
+            snprintf(text, sizeof text, "port %u", o.listen->port);
+        else
+            listen_text(&o.listen->address, o.listen->port, text);
+        snprintf(error, CONFIG_ERROR_MAX, "Listen: cannot bind %s: %s%s", text,
                  system ? strerror(o.error) : error_text(rc), system ? bind_remedy(o.error) : "");
         listen_close(s, g);
         return rc;

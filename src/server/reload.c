@@ -131,15 +131,34 @@ static void on_reclaim(uv_timer_t *timer)
     reload_reclaim(timer->data);
 }
 
+#define HASH_TEXT (2 * COREFILE_HASH + 1)
+
+static const char *hash_text(const uint8_t hash[COREFILE_HASH], char out[HASH_TEXT])
+{
+    for (size_t i = 0; i < COREFILE_HASH; i++)
+        snprintf(out + 2 * i, 3, "%02x", hash[i]);
+    return out;
+}
+
+void reload_announce(const struct generation *g)
+{
+    char text[HASH_TEXT];
+    for (unsigned b = 0; b < g->nblocks; b++)
+        for (unsigned i = 0; i < g->blocks[b].ninstances; i++)
+            if (strcmp(g->blocks[b].instances[i].plugin->name, "reload") == 0) {
+                log_plugin(LOG_LEVEL_INFO, "reload", "Running configuration SHA512 = %s", hash_text(g->hash, text));
+                return;
+            }
+}
+
 // A file that was tried is not tried again until it says something else.
 static void remember(struct server_state *s)
 {
-    char error[CONFIG_ERROR_MAX], value[2 * COREFILE_HASH + 1];
+    char error[CONFIG_ERROR_MAX], value[HASH_TEXT];
     const char *labels[] = {"sha512", value}, *path = corefile_path(s->options);
     if (path == NULL || corefile_hash_file(path, s->hash, error) != 0)
         return;
-    for (size_t i = 0; i < COREFILE_HASH; i++)
-        snprintf(value + 2 * i, 3, "%02x", s->hash[i]);
+    hash_text(s->hash, value);
     if (s->version == NULL)
         s->version = metric_series(&version_info, labels);
     else
@@ -177,6 +196,7 @@ void reload_run(struct server_state *s)
     s->retired = last;
     uv_timer_start(&s->reclaim, on_reclaim, RECLAIM_MS, RECLAIM_MS);
     reload_reclaim(s);
+    reload_announce(next);
     log_write(LOG_LEVEL_INFO, "Reloading complete");
 }
 
@@ -184,7 +204,7 @@ void reload_run(struct server_state *s)
 static bool addresses_kept(const struct server_state *s, const struct generation *g)
 {
     for (unsigned l = 0; l < g->nlistens; l++)
-        if (generation_listen(s->generation, g->listens[l].port) == NULL)
+        if (generation_listen(s->generation, &g->listens[l]) == NULL)
             return false;
     return true;
 }

@@ -16,6 +16,8 @@ void reload_init(struct server_state *s);
 /// Does what `s->reload` asks for: builds and starts what the Corefile says now, lets the workers serve it, stops what
 /// was served before. On any error all stays as it was, the log says why, and coredns_reload_failed_total counts it.
 void reload_run(struct server_state *s);
+/// Says in the log which configuration runs, by its hash, if the plugin `reload` is in it.
+void reload_announce(const struct generation *g);
 /// Frees generations that are no longer served and that no query is under way in.
 void reload_reclaim(struct server_state *s);
 /// The same at the end, when there are no queries any more.

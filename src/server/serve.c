@@ -35,6 +35,8 @@ static size_t write_reply(struct exchange *x, uint8_t *out, size_t cap, bool *tr
         .edns = q->edns,
         .do_ = q->do_ && r->rcode != RCODE_BADVERS, // flags of a version that is not understood
         .edns_size = MESSAGE_EDNS_DEFAULT,
+        .options = r->options,
+        .options_len = r->options_len,
     };
     return message_write(&m, out, cap, limit < cap ? limit : cap, truncated);
 }
@@ -135,7 +137,7 @@ static bool route(struct exchange *x)
         q->reply.rcode = RCODE_SERVFAIL; // as CoreDNS for a header without its question
         return false;
     }
-    if (q->qclass != CLASS_IN)
+    if (q->qclass != CLASS_IN && !x->listen->any_class)
         return false;
     if (q->edns && x->m.edns_version != 0) {
         q->reply.rcode = RCODE_BADVERS;

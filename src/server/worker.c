@@ -8,6 +8,7 @@
 #include "net/upstream.h"
 #include "server/chain.h"
 #include "server/counters.h"
+#include "server/listen_address.h"
 #include "server/serve.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -182,6 +183,29 @@ static void start_drain(struct worker *w)
     uv_timer_start(&w->drain_timer, on_drain_tick, 0, 10);
 }
 
+static void close_socket(struct worker_socket *s)
+{
+    if (s->udp != NULL)
+        udp_close(s->udp);
+    if (s->tcp != NULL)
+        tcp_close(s->tcp);
+    free(s);
+}
+
+// The served socket of all addresses that took what now comes to `s`; NULL: there is none.
+static const struct worker_socket *served_beside(const struct worker *w, const struct worker_socket *s)
+{
+    union sockaddr_any own, address;
+    udp_address(s->udp, &own);
+    for (const struct worker_socket *other = w->sockets; other != NULL; other = other->next) {
+        udp_address(other->udp, &address);
+        if (other->serves && !other->drained && other->listen->port == s->listen->port && listen_is_any(&address) &&
+            address.sa.sa_family == own.sa.sa_family)
+            return other;
+    }
+    return NULL;
+}
+
 // Closes the sockets of a generation, or (NULL) all of them.
 static void close_sockets(struct worker *w, const struct generation *g)
 {
@@ -192,11 +216,10 @@ static void close_sockets(struct worker *w, const struct generation *g)
             continue;
         }
         *at = s->next;
-        if (s->udp != NULL)
-            udp_close(s->udp);
-        if (s->tcp != NULL)
-            tcp_close(s->tcp);
-        free(s);
+        const struct worker_socket *served = s->serves ? NULL : served_beside(w, s);
+        if (served != NULL)
+            udp_hand_over(s->udp, served->udp);
+        close_socket(s);
     }
 }
 
@@ -298,23 +321,40 @@ static struct tcp_limits tcp_share(const struct listen_address *listen)
 static int open_pair(struct worker *w, const struct listen_address *listen, const union sockaddr_any *address)
 {
     struct worker_socket *s = malloc(sizeof *s);
+    struct tcp_limits limits = tcp_share(listen);
     if (s == NULL)
         return CDNS_ENOMEM;
     *s = (struct worker_socket){.next = w->sockets, .worker = w, .listen = listen};
     int rc = udp_listen(&w->loop, address, serve_udp, s, &s->udp);
+    if (rc == 0)
+        rc = tcp_listen(&w->loop, address, &limits, serve_tcp, s, &s->tcp);
     if (rc != 0) {
         int error = errno;
-        free(s);
+        close_socket(s);
         errno = error;
         return rc;
     }
+    udp_pause(s->udp);
+    tcp_pause(s->tcp);
     w->sockets = s;
-    struct tcp_limits limits = tcp_share(listen);
-    return tcp_listen(&w->loop, address, &limits, serve_tcp, s, &s->tcp);
+    return 0;
+}
+
+// With its port.
+static int listen_bound(struct worker *w, const struct listen_address *listen)
+{
+    union sockaddr_any address = listen->address;
+    if (address.sa.sa_family == AF_INET)
+        address.in.sin_port = htons(listen->port);
+    else
+        address.in6.sin6_port = htons(listen->port);
+    return open_pair(w, listen, &address);
 }
 
 int worker_listen(struct worker *w, const struct listen_address *listen)
 {
+    if (!listen_is_any(&listen->address))
+        return listen_bound(w, listen);
     union sockaddr_any v4 = {.in = {.sin_family = AF_INET, .sin_port = htons(listen->port)}};
     union sockaddr_any v6 = {.in6 = {.sin6_family = AF_INET6, .sin6_port = htons(listen->port)}};
     int rc = open_pair(w, listen, &v4);
@@ -325,26 +365,34 @@ int worker_listen(struct worker *w, const struct listen_address *listen)
     return rc != 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) ? 0 : rc;
 }
 
-bool worker_listens(const struct worker *w, uint16_t port)
+bool worker_listens(const struct worker *w, const struct listen_address *listen)
 {
     for (const struct worker_socket *s = w->sockets; s != NULL; s = s->next)
-        if (s->listen->port == port && !s->drained)
+        if (!s->drained && generation_listen(listen->generation, s->listen) == listen)
             return true;
     return false;
 }
 
+static void adopt_socket(struct worker_socket *s, const struct listen_address *listen)
+{
+    s->drained = listen == NULL;
+    if (listen == NULL) {
+        drain_socket(s);
+        return;
+    }
+    s->listen = listen;
+    if (s->serves)
+        return;
+    s->serves = true;
+    udp_resume(s->udp);
+    tcp_resume(s->tcp);
+}
+
 void worker_adopt(struct worker *w, const struct generation *g)
 {
-    for (struct worker_socket *s = w->sockets; s != NULL; s = s->next) {
-        const struct listen_address *listen = generation_listen(g, s->listen->port);
-        if (s->drained)
-            continue;
-        s->drained = listen == NULL;
-        if (listen != NULL)
-            s->listen = listen;
-        else
-            drain_socket(s);
-    }
+    for (struct worker_socket *s = w->sockets; s != NULL; s = s->next)
+        if (!s->drained)
+            adopt_socket(s, generation_listen(g, s->listen));
 }
 
 static void *thread_main(void *arg)

@@ -26,6 +26,7 @@ struct worker_socket {
     const struct listen_address *listen; ///< of the generation that serves it; of a former one while it is drained
     struct udp_listener *udp;
     struct tcp_listener *tcp;
+    bool serves;  ///< its listening address is of a generation that was adopted; until then nothing is read
     bool drained; ///< the address is served no more
 };
 
@@ -62,10 +63,10 @@ enum worker_command {
 /// Prepares loop, timers and memory; no thread yet. CDNS_ENOMEM, CDNS_EIO.
 int worker_init(struct worker *w, unsigned id) CDNS_MUSTCHECK;
 // The next four: on the worker's thread (worker_run()), or before it has started.
-/// Opens the sockets of an address. CDNS_EIO with errno; CDNS_ENOMEM.
+/// Opens the sockets of an address; worker_adopt() has them read. CDNS_EIO with errno; CDNS_ENOMEM.
 int worker_listen(struct worker *w, const struct listen_address *listen) CDNS_MUSTCHECK;
-/// Has it sockets of this port, other than drained ones?
-bool worker_listens(const struct worker *w, uint16_t port);
+/// Has it sockets of this address, other than drained ones?
+bool worker_listens(const struct worker *w, const struct listen_address *listen);
 /// From now on questions go to this generation; the sockets of addresses that it has not are drained.
 void worker_adopt(struct worker *w, const struct generation *g);
 /// Closes the sockets that belong to this generation.

@@ -34,7 +34,7 @@ CASE_KEYS = {"about", "corefile", "cluster", "files", "copy", "let", "env", "arg
 ANY_STEP = {"only", "within"}
 STEPS = {  # the key that names the step -> the keys that may stand beside it
     **upstreams.STEPS,
-    "ask": {"expect", "over", "port", "coredns", "times"},
+    "ask": {"expect", "over", "port", "to", "coredns", "times"},
     "send": {"over", "connection", "to", "pieces"},
     "send bytes": {"connection"},
     "receive": {"over", "connection"},
@@ -281,7 +281,7 @@ def same_records(expected, records):
     return not left
 
 
-EXPECT_KEYS = {"result", "rcode", "opcode", "flags", "question", "answer", "authority", "additional", "edns", "size at most"}
+EXPECT_KEYS = {"result", "rcode", "opcode", "flags", "question", "answer", "authority", "additional", "edns", "options", "size at most"}
 
 
 def differences(expected, answer, line):
@@ -301,7 +301,7 @@ def differences(expected, answer, line):
     if "question" not in wanted and not line.startswith("raw"):
         wanted["question"] = asking.decode(asked.wire).question
     found = []
-    for key in ("rcode", "opcode", "question", "edns"):
+    for key in ("rcode", "opcode", "question", "edns", "options"):
         if key in wanted and getattr(answer, key) != wanted[key]:
             found.append(f"{key}: expected {wanted[key] or 'none'}, got {getattr(answer, key) or 'none'}")
     if set(wanted["flags"].upper().split()) != set(answer.flags.split()):
@@ -331,7 +331,7 @@ class Player:
             self.values[name] = self.fill(value)
         self.port = int(self.values["PORT"])
         self.upstreams = None
-        self.asker = asking.Asker()
+        self.askers = {}  # by the server's address
         self.connections = {}
         self.next_id = 1
         self.server = None
@@ -381,7 +381,8 @@ class Player:
     def tear_down(self):
         for connection in self.connections.values():
             connection.socket.close()
-        self.asker.close()
+        for asker in self.askers.values():
+            asker.close()
         if self.server is not None:
             self.server.kill()
         if self.upstreams is not None:
@@ -453,21 +454,27 @@ class Player:
     def _expected(self, step):
         return step["coredns"] if self.peer and "coredns" in step else step["expect"]
 
+    def _asker(self, host):
+        if host not in self.askers:
+            self.askers[host] = asking.Asker(host)
+        return self.askers[host]
+
     def do_ask(self, step):
         for over in ([step["over"]] if "over" in step else ["udp", "tcp"]) * step.get("times", 1):
             self._ask_until(
+                self._asker(step.get("to", "127.0.0.1")),
                 f"{step['ask']} {over}".replace(" udp", ""),
                 self._expected(step),
                 int(step.get("port", self.port)),
                 step.get("within", 0),
             )
 
-    def _ask_until(self, line, expected, port, within):
+    def _ask_until(self, asker, line, expected, port, within):
         silent = isinstance(expected, str) and " " in expected
         deadline = time.monotonic() + within
         while True:
-            self.asker.next_id()  # what comes late to an earlier question is no answer to this one
-            answer = self.asker.ask(port, line, asking.SILENCE_SECONDS if silent else STEP_SECONDS)
+            asker.next_id()  # what comes late to an earlier question is no answer to this one
+            answer = asker.ask(port, line, asking.SILENCE_SECONDS if silent else STEP_SECONDS)
             found = differences(expected, answer, line)
             if not found:
                 return

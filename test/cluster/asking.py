@@ -78,7 +78,8 @@ def parse(line):
 
 @dataclass
 class Answer:
-    """What came back. `result` is "reply", or says why there is none; sections are sorted lists of record texts."""
+    """What came back. `result` is "reply", or says why there is none; sections are sorted lists of record texts;
+    options are OPT's, as CODE:HEX."""
 
     result: str
     rcode: str = ""
@@ -87,6 +88,7 @@ class Answer:
     question: str = ""
     sections: dict = field(default_factory=lambda: {name: [] for name in SECTIONS})
     edns: str = ""
+    options: str = ""
     size: int = 0
 
     def addresses(self):
@@ -100,7 +102,7 @@ class Answer:
     def __str__(self):
         if self.result != "reply":
             return self.result
-        lines = [f"{self.opcode} {self.rcode} [{self.flags}] {self.question}", f"edns: {self.edns or 'none'}"]
+        lines = [f"{self.opcode} {self.rcode} [{self.flags}] {self.question}", f"edns: {self.edns or 'none'} {self.options}".rstrip()]
         for name in SECTIONS:
             lines += [f"{name}: {record}" for record in self.sections[name]]
         return "\n".join(lines)
@@ -120,7 +122,8 @@ def _opcode_text(opcode):
 
 def _record_text(rrset, own_port):
     rdata = rrset[0].to_text()
-    if rrset.rdtype == dns.rdatatype.SRV and rrset[0].port == own_port:  # whoami: the asker's port, new each time
+    port = getattr(rrset[0], "port", None)  # an SRV record of another class has none
+    if rrset.rdtype == dns.rdatatype.SRV and port == own_port:  # whoami: the asker's port, new each time
         rdata = rdata.replace(f" {own_port} ", " own-port ")
     if rrset.rdtype == dns.rdatatype.SOA:
         rdata = _without_serial(rdata)
@@ -144,6 +147,7 @@ def decode(wire, own_port=None):
         answer.sections[name] = sorted(_record_text(rrset, own_port) for rrset in section)
     if message.edns >= 0:
         answer.edns = f"version {message.edns}" + (" do" if message.ednsflags & dns.flags.DO else "")
+        answer.options = " ".join(f"{int(option.otype)}:{option.to_wire().hex()}" for option in message.options)
     return answer
 
 

@@ -183,6 +183,54 @@ def reload_often(template, names, values):
             assert last[1] <= settled[1] * 1.02 + 65536
 
 
+class Stranger(Asker):
+    """Asks over UDP from another port each time, so that the kernel may choose any socket of the server's."""
+
+    def exchange(self, connection, query):
+        with self.connect() as fresh:
+            return super().exchange(fresh, query)
+
+
+BOUND = """.:@PORT@ {{
+    {bind}
+    kubernetes cluster.local {{
+        manifests {root}/zones/example-cluster
+    }}
+}}
+"""
+BINDS = [  # one after the other; each takes 127.0.0.1, and the last one cannot be had
+    "",
+    "bind 127.0.0.1",
+    "bind 127.0.0.1 127.0.0.2",
+    "bind 0.0.0.0",
+    "bind lo",
+    "",
+    "bind 127.0.0.1 192.0.2.77",
+]
+
+
+def test_addresses_come_and_go():
+    """A socket of one address beside one of all: whichever is the new one, nothing is lost between them."""
+    with DnsServer("clusterdns", clusterdns_binary(), BOUND.format(bind="", root=ROOT), ready=False) as server:
+        server.wait_listening()
+        corefile = os.path.join(server.folder, "Corefile")
+        asker = Stranger(server.port, CLUSTER, False)
+        asker.start()
+        wait_for(lambda: asker.right, 5, "the first answer")
+        for number in range(1, RELOADS + 1):
+            bind = BINDS[number % len(BINDS)]
+            with open(corefile, "w", encoding="utf-8") as file:
+                file.write(BOUND.format(bind=bind, root=ROOT).replace("@PORT@", str(server.port)))
+            outcome = "Restart failed" if "192.0.2" in bind else "Reloading complete"
+            done = server.log().count(outcome)
+            os.kill(server.process.pid, signal.SIGUSR1)
+            wait_for(lambda: server.log().count(outcome) > done, 10, f"reload {number}", interval=0.002)
+        asker.over.set()
+        asker.join(5)
+        assert asker.wrong == []
+        assert asker.right > RELOADS
+
+
 def wait_settled(server, most):
     """Until the sockets of former addresses, and those that upstreams were asked through, are closed; what is used then."""
     wait_for(lambda: use(server)[0] <= most, 15, f"no more than {most} descriptors")

@@ -56,9 +56,9 @@ static void debug_lines_need_debug(void **state)
     (void)state;
     begin(LOG_FORMAT_TEXT);
     log_write(LOG_LEVEL_DEBUG, "hidden");
-    log_set_debug(true);
+    log_debug_hold();
     log_plugin(LOG_LEVEL_DEBUG, "x", "shown");
-    log_set_debug(false);
+    log_debug_release();
     log_plugin(LOG_LEVEL_DEBUG, "x", "hidden");
     assert_string_equal(end(), "[DEBUG] plugin/x: shown\n");
 }
@@ -140,7 +140,7 @@ static void json_records_have_corednss_members(void **state)
 {
     (void)state;
     static const char *const levels[] = {"DEBUG", "INFO", "WARN", "ERROR", "FATAL"};
-    log_set_debug(true);
+    log_debug_hold();
     clock_set_for_test(1, INT64_C(1753500000123456789));
     for (int level = LOG_LEVEL_DEBUG; level <= LOG_LEVEL_FATAL; level++) {
         begin(LOG_FORMAT_JSON);
@@ -154,7 +154,7 @@ static void json_records_have_corednss_members(void **state)
         json_decref(record);
     }
     clock_set_for_test(0, 0);
-    log_set_debug(false);
+    log_debug_release();
 }
 
 static void json_keeps_every_character(void **state)

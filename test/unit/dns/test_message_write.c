@@ -93,6 +93,17 @@ static void options_are_copied(void **state)
     EXPECT_MESSAGE(&r, "\x80\x00\0\0\0\0\0\0\0\1\0\0\x29\2\0\0\0\0\0\0\5\0\3\0\1x");
 }
 
+static void options_without_room_are_left_out(void **state)
+{
+    (void)state;
+    struct message_reply r = {
+        .id = 0x1234, .edns = true, .edns_size = 512, .options = N("\0\3\0\1x"), .options_len = 5};
+    assert_int_equal(message_write(&r, out, sizeof out, 28, NULL), 28);
+    assert_int_equal(message_write(&r, out, sizeof out, 27, NULL), 23);
+    assert_int_equal(out[22], 0); // no options
+    assert_int_equal(message_write(&r, out, sizeof out, 22, NULL), 0);
+}
+
 static void root_is_never_a_pointer(void **state)
 {
     (void)state;
@@ -366,6 +377,7 @@ int main(void)
         cmocka_unit_test(header_bits),
         cmocka_unit_test(extended_rcode_needs_opt),
         cmocka_unit_test(options_are_copied),
+        cmocka_unit_test(options_without_room_are_left_out),
         cmocka_unit_test(root_is_never_a_pointer),
         cmocka_unit_test(without_question_the_first_owner_is_whole),
         cmocka_unit_test(suffixes_are_shared_with_owners_and_soa),

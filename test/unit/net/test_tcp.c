@@ -380,6 +380,21 @@ static void drain_while_paused(void **state)
     close_script(s);
 }
 
+static void paused_listener_waits(void **state)
+{
+    (void)state;
+    struct script *s = open_default();
+    tcp_pause(s->listener);
+    int fd = client_to(s);
+    put_message(s, fd, "early");
+    run_a_bit(&s->loop);
+    assert_int_equal(COUNTED(s, tcp_accepted), 0);
+    tcp_resume(s->listener);
+    RUN_UNTIL(&s->loop, s->calls == 1);
+    close(fd);
+    close_script(s);
+}
+
 static void close_with_questions_in_flight(void **state)
 {
     (void)state;
@@ -457,6 +472,7 @@ int main(void)
         cmocka_unit_test(drain_answers_what_was_received),
         cmocka_unit_test(drain_does_not_spin),
         cmocka_unit_test(drain_while_paused),
+        cmocka_unit_test(paused_listener_waits),
         cmocka_unit_test(close_with_questions_in_flight),
         cmocka_unit_test(close_from_a_handler),
         cmocka_unit_test(errors_of_listen),

@@ -452,6 +452,87 @@ static void drain_from_a_handler(void **state)
     close_script(s);
 }
 
+// What comes for a drained socket is no longer its own, though it is still there for late answers.
+static void drained_socket_leaves_the_port_to(const char *old_address, const char *new_address)
+{
+    struct script *old = open_script(old_address), *new = calloc(1, sizeof(*new));
+    bool v6 = strchr(old_address, ':') != NULL;
+    union sockaddr_any at = v6 ? ip6(new_address, old->port) : ip4(new_address, old->port), from;
+    union sockaddr_any server = v6 ? ip6("::1", old->port) : ip4("127.0.0.1", old->port);
+    union sockaddr_any source = v6 ? ip6("::1", 0) : ip4("127.0.0.1", 0);
+    char data[16];
+    int fd = client_at(&source);
+    old->late = true;
+    ask(fd, &server, "before", 6);
+    udp_drain(old->listener);
+    assert_int_equal(old->calls, 1);
+    assert_int_equal(uv_loop_init(&new->loop), 0);
+    assert_int_equal(udp_listen(&new->loop, &at, answer, new, &new->listener), 0);
+    for (unsigned i = 0; i < 50; i++) { // by chance, half of them would go to the old one
+        int other = client_at(&source);
+        ask(other, &server, "after", 5);
+        assert_int_equal(reply_at(new, other, data, sizeof(data), &from), 5);
+        close(other);
+    }
+    udp_send(old->listener, &old->peer, (const uint8_t *)"later", 5);
+    assert_int_equal(reply_at(old, fd, data, sizeof(data), &from), 5);
+    assert_same_ip(&from, &server);
+    close(fd);
+    close_script(old);
+    close_script(new);
+}
+
+static void drained_sockets_take_nothing(void **state)
+{
+    (void)state;
+    drained_socket_leaves_the_port_to("127.0.0.1", "127.0.0.1");
+    drained_socket_leaves_the_port_to("127.0.0.1", "0.0.0.0");
+    drained_socket_leaves_the_port_to("0.0.0.0", "0.0.0.0");
+    drained_socket_leaves_the_port_to("::1", "::");
+    drained_socket_leaves_the_port_to("::", "::");
+}
+
+// What came to an address that is given up is answered by the socket of all addresses, from that address.
+static void handed_over_is_answered(void **state)
+{
+    (void)state;
+    struct script *all = open_script("0.0.0.0");
+    union sockaddr_any server = ip4("127.0.0.2", all->port), from;
+    struct udp_listener *one;
+    char data[16];
+    int fds[3] = {client4(), client4(), client4()};
+    assert_int_equal(udp_listen(&all->loop, &server, answer, NULL, &one), 0);
+    udp_pause(one);
+    for (int i = 0; i < 2; i++)
+        ask(fds[i], &server, "early", 5);
+    udp_hand_over(one, all->listener);
+    ask(fds[2], &server, "later", 5);
+    udp_close(one);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(reply_at(all, fds[i], data, sizeof(data), &from), 5);
+        assert_same_ip(&from, &server);
+        close(fds[i]);
+    }
+    close_script(all);
+}
+
+static void paused_socket_waits(void **state)
+{
+    (void)state;
+    struct script *s = open_script("127.0.0.1");
+    union sockaddr_any server = ip4("127.0.0.1", s->port), from;
+    char data[16];
+    int fd = client4();
+    udp_pause(s->listener);
+    ask(fd, &server, "early", 5);
+    run_a_bit(&s->loop);
+    assert_int_equal(s->calls, 0);
+    udp_resume(s->listener);
+    assert_int_equal(reply_at(s, fd, data, sizeof(data), &from), 5);
+    close(fd);
+    close_script(s);
+}
+
 static void close_from_a_handler(void **state)
 {
     (void)state;
@@ -579,6 +660,9 @@ int main(void)
         cmocka_unit_test(kernel_drops_are_counted),
         cmocka_unit_test(drain_takes_what_was_received),
         cmocka_unit_test(drain_from_a_handler),
+        cmocka_unit_test(drained_sockets_take_nothing),
+        cmocka_unit_test(handed_over_is_answered),
+        cmocka_unit_test(paused_socket_waits),
         cmocka_unit_test(close_from_a_handler),
         cmocka_unit_test(errors_of_listen),
         cmocka_unit_test(workers_share_a_port),

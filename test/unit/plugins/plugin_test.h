@@ -23,7 +23,9 @@
 struct built {
     struct arena *arena;
     char error[CONFIG_ERROR_MAX];
-    void *self; // when setup gave 0
+    void *self;                       // when setup gave 0
+    const union sockaddr_any *listen; // likewise
+    size_t nlisten;
 };
 
 static inline bool any_directive(void *arg, const char *directive)
@@ -60,7 +62,10 @@ static inline int build(const struct plugin *plugin, const char *body, struct bu
             lines[c.nlines++] = d;
     }
     assert_true(c.nlines > 0);
-    return plugin->setup(&c, &b->self);
+    int rc = plugin->setup(&c, &b->self);
+    b->listen = c.listen;
+    b->nlisten = c.nlisten;
+    return rc;
 }
 
 static inline void unbuild(const struct plugin *plugin, struct built *b)

@@ -197,10 +197,9 @@ static int stream_send(struct exchange *x, bool end)
     return --room > 0 ? 0 : CDNS_EAGAIN;
 }
 
-// Asks "www.example." A. Returns the exchange, which is gone unless it is parked.
-static struct exchange *ask(const char *name)
+// A question for A.
+static void fill_question(struct exchange *x, const char *name)
 {
-    struct exchange *x = worker_exchange(&worker);
     assert_non_null(x);
     x->m = (struct message){.id = 1, .qtype = RR_A, .qclass = CLASS_IN, .question_end = 30};
     assert_int_equal(name_from_text(name, x->m.qname_asked), 0);
@@ -208,6 +207,10 @@ static struct exchange *ask(const char *name)
     x->m.qname_labels = (uint8_t)name_labels(x->m.qname);
     chain_question(x);
     x->q.received_ns = clock_monotonic_ns();
+}
+
+static void enter(struct exchange *x)
+{
     x->listen = &generation->listens[0];
     x->deliver = deliver;
     delivered = false;
@@ -217,6 +220,14 @@ static struct exchange *ask(const char *name)
     assert_non_null(b);
     chain_enter(x, r, b, 0);
     chain_start(x);
+}
+
+// Returns the exchange, which is gone unless it is parked.
+static struct exchange *ask(const char *name)
+{
+    struct exchange *x = worker_exchange(&worker);
+    fill_question(x, name);
+    enter(x);
     return x;
 }
 
@@ -366,6 +377,40 @@ static void test_a_parked_query_times_out(void **state)
     assert_string_equal(trace, "q0 q1 c1 r1 r0 d1(query timed out) d0(query timed out) ");
     assert_int_equal(last.rcode, RCODE_SERVFAIL);
     assert_null(waiting);
+}
+
+static const uint8_t with_nsid[] = {0, 0, 0, 10, 0, 2, 7, 7, 0, 3, 0, 1, 42};
+
+static enum verdict park_with_options(struct query *q)
+{
+    const uint8_t *data = NULL;
+    uint16_t len = 0;
+    assert_true(query_option(q, EDNS_NSID, &data, &len));
+    assert_ptr_equal(data, q->packet + sizeof with_nsid - 1);
+    assert_int_equal(len, 1);
+    return park(q);
+}
+
+// The packet is borrowed; who waits has a copy, and its options are there.
+static void test_options_outlive_the_packet(void **state)
+{
+    (void)state;
+    uint8_t packet[sizeof with_nsid];
+    struct exchange *x = worker_exchange(&worker);
+    memcpy(packet, with_nsid, sizeof packet);
+    does[1].query = park_with_options;
+    fill_question(x, "www.example.");
+    x->q.packet = packet;
+    x->q.request_size = sizeof packet;
+    x->q.options = packet + 2;
+    x->q.options_len = sizeof packet - 2;
+    enter(x);
+    memset(packet, 0xff, sizeof packet);
+    const uint8_t *data = NULL;
+    assert_true(query_option(waiting, EDNS_NSID, &data, NULL));
+    assert_int_equal(*data, 42);
+    query_resume(waiting, VERDICT_DONE);
+    assert_true(last.sent);
 }
 
 static void test_an_expired_query_cannot_wait_again(void **state)
@@ -717,6 +762,7 @@ int main(void)
         CASE(test_resumed_before_the_hook_returned),
         CASE(test_reply_can_fail_and_drop),
         CASE(test_a_parked_query_times_out),
+        CASE(test_options_outlive_the_packet),
         CASE(test_an_expired_query_cannot_wait_again),
         CASE(test_shutdown_cancels),
         CASE(test_child_of_the_rest),
