@@ -214,7 +214,7 @@ def test_addresses_come_and_go():
     with DnsServer("clusterdns", clusterdns_binary(), BOUND.format(bind="", root=ROOT), ready=False) as server:
         server.wait_listening()
         corefile = os.path.join(server.folder, "Corefile")
-        asker = Stranger(server.port, "web.shop.svc.cluster.local.", False)
+        asker = Stranger(server.port, CLUSTER, False)
         asker.start()
         wait_for(lambda: asker.right, 5, "the first answer")
         for number in range(1, RELOADS + 1):
