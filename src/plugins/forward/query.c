@@ -277,5 +277,6 @@ static void forward_destroy(void *self)
         flights_put();
 }
 
-CLUSTERDNS_PLUGIN(forward, .setup = forward_setup, .destroy = forward_destroy, .start = forward_start,
-                  .stop = forward_stop, .query = forward_query, .cancel = forward_cancel, .provides = provides);
+CLUSTERDNS_PLUGIN(forward, .any_class = true, .setup = forward_setup, .destroy = forward_destroy,
+                  .start = forward_start, .stop = forward_stop, .query = forward_query, .cancel = forward_cancel,
+                  .provides = provides);
