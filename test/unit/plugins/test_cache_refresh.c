@@ -194,6 +194,20 @@ static void verifying_has_its_time(void **state)
     serve_end();
 }
 
+static void a_failed_verification_is_over(void **state)
+{
+    (void)state;
+    serve("cache {\n serve_stale 1h verify 100ms\n}");
+    first_answer();
+    advance(110);
+    upstream.fail = "no answer";
+    assert_asked("a", RR_A, 0, 1, A1("0"));
+    assert_asked("a", RR_A, 0, 1, A1("0"));
+    upstream.fail = NULL;
+    assert_asked("a", RR_A, 0, 1, A2("100"));
+    serve_end();
+}
+
 static void a_client_that_is_gone_does_not_end_the_verification(void **state)
 {
     (void)state;
@@ -264,6 +278,7 @@ int main(void)
         cmocka_unit_test(what_is_worse_does_not_replace_what_is_stale),
         cmocka_unit_test(verified_answers_are_fresh_ones),
         cmocka_unit_test(verifying_has_its_time),
+        cmocka_unit_test(a_failed_verification_is_over),
         cmocka_unit_test(a_client_that_is_gone_does_not_end_the_verification),
         cmocka_unit_test(a_name_that_the_index_has_got_meanwhile),
         cmocka_unit_test(a_positive_answer_is_preferred),
