@@ -17,10 +17,12 @@ struct uv_loop_s;
 struct plugin_start {
     const struct placement *placement; ///< for query_ask()
     struct uv_loop_s *loop;            ///< the main thread's loop, for timers
-    const char *server;                ///< "dns://:53"
-    const struct server_state *state;  ///< for server_each_ready() and server_stopping()
-    bool reloading; ///< another configuration is being served: rather fail than serve worse than that
-    char *error;    ///< CONFIG_ERROR_MAX bytes for the text of a failure
+    const char *server;                ///< the block's first address: "dns://:53"
+    const union sockaddr_any *listen;  ///< what the block is bound to, `nlisten` of it; NULL: all addresses
+    size_t nlisten;
+    const struct server_state *state; ///< for server_each_ready() and server_stopping()
+    bool reloading;                   ///< another configuration is being served: rather fail than serve worse than that
+    char *error;                      ///< CONFIG_ERROR_MAX bytes for the text of a failure
 };
 
 /// A named interface between plugins, joined when a generation is built (autopath and transfer want kubernetes').
@@ -33,6 +35,9 @@ struct plugin_interface {
 struct plugin {
     uint32_t abi;     ///< CLUSTERDNS_PLUGIN_ABI; set by the macro, as `name` is
     const char *name; ///< of the directive
+    /// Of a plugin that a Corefile loads (docs/plugins/load.md): the one that it stands behind in the order of
+    /// plugins/order.h, or behind another that was loaded before it. Of no meaning for a name that the order has.
+    const char *after;
     /// Reads the directives of this name in a server block and builds their one immutable instance (`*self`, NULL if it
     /// has nothing to remember); shared by all workers. Main thread. On CDNS_ECONFIG the text is in c->error
     /// (config_errorf() and its like have put it there); other codes are reported by error_text(). After an error
@@ -60,7 +65,8 @@ struct plugin {
     enum verdict (*reply)(void *self, struct query *q);
     /// Last, for every plugin entered, after the reply was written. Worker.
     void (*done)(void *self, const struct query *q, const struct outcome *o);
-    /// A parked query ends by time-out or shutdown while this plugin holds it: forget `q`. Worker.
+    /// A parked query ends by time-out or shutdown while this plugin holds it, or, right after the hook said WAIT,
+    /// there is no room for one more that waits: forget `q`. Worker.
     void (*cancel)(void *self, struct query *q);
     /// Questions of other classes than IN come to the blocks of an address only if a plugin of one of them wants them;
     /// elsewhere they are REFUSED, as in CoreDNS (chaos, forward).
@@ -73,9 +79,11 @@ struct plugin {
     void (*join)(void *self, const char *name, const void *ops, void *provider);
 };
 
-/// Defines plugin `id`: `CLUSTERDNS_PLUGIN(whoami, .setup = …, .query = …);` at the end of src/plugins/whoami.c.
+/// Defines plugin `id`: `CLUSTERDNS_PLUGIN(whoami, .setup = …, .query = …);` at the end of src/plugins/whoami.c. In a
+/// shared object `clusterdns_plugin` leads to it; in the program it is weak, since there are many, and nobody uses it.
 #define CLUSTERDNS_PLUGIN(id, ...)                                                                                     \
-    const struct plugin clusterdns_plugin_##id = {.abi = CLUSTERDNS_PLUGIN_ABI, .name = #id, __VA_ARGS__}
+    const struct plugin clusterdns_plugin_##id = {.abi = CLUSTERDNS_PLUGIN_ABI, .name = #id, __VA_ARGS__};             \
+    __attribute__((weak)) const struct plugin *const clusterdns_plugin = &clusterdns_plugin_##id
 
 struct server_state;
 /// Calls `fn` for every plugin instance of the server that has a .ready hook, in server order. Main thread.

@@ -72,8 +72,8 @@ int corefile_parse_text(struct arena *a, const char *name, const char *text, siz
 int corefile_hash(const struct corefile *c, uint8_t hash[COREFILE_HASH]) CDNS_MUSTCHECK;
 /// Adds directives to a number: `hash` becomes that of what it was a number for, and these. CDNS_ENOMEM.
 int corefile_hash_more(uint8_t hash[COREFILE_HASH], const struct directive *const *lines, size_t n) CDNS_MUSTCHECK;
-/// The same as corefile_hash() for the regular file `path` as it is now; nothing else can be read again. Warnings are left to whoever uses
-/// the configuration. CDNS_ECONFIG with the text in `error` (CONFIG_ERROR_MAX bytes).
+/// The same as corefile_hash() for the regular file `path` as it is now; nothing else can be read again. Warnings are
+/// left to whoever uses the configuration. CDNS_ECONFIG with the text in `error` (CONFIG_ERROR_MAX bytes).
 int corefile_hash_file(const char *path, uint8_t hash[COREFILE_HASH], char *error) CDNS_MUSTCHECK;
 
 /// The port a key listens on: its own, or else its scheme's: `default_port` for dns, 853 for tls and quic, 443 for

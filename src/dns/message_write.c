@@ -215,7 +215,7 @@ static uint16_t options_size(const struct message_reply *reply, size_t room)
     return MESSAGE_HEADER + question + OPT_FIXED + reply->options_len <= room ? reply->options_len : 0;
 }
 
-static void write_opt(struct writer *w, const struct message_reply *reply, uint16_t options_len)
+void message_write_opt(struct writer *w, const struct message_reply *reply, uint16_t options_len)
 {
     writer_u8(w, 0);
     writer_u16(w, RR_OPT);
@@ -223,11 +223,6 @@ static void write_opt(struct writer *w, const struct message_reply *reply, uint1
     writer_u32(w, (uint32_t)(reply->rcode >> 4) << 24 | (reply->do_ ? EDNS_DO : 0));
     writer_u16(w, options_len);
     writer_bytes(w, reply->options, options_len);
-}
-
-void message_write_opt(struct writer *w, const struct message_reply *reply)
-{
-    write_opt(w, reply, reply->options_len);
 }
 
 static uint16_t header_bits(uint8_t opcode, bool aa, bool tc, bool rd, bool ra, bool ad, bool cd, uint16_t rcode)
@@ -284,7 +279,7 @@ size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap
     }
     if (reply->edns) {
         p.w.size = room; // its place was kept
-        write_opt(&p.w, reply, options);
+        message_write_opt(&p.w, reply, options);
         written[2]++;
     }
 

@@ -54,7 +54,7 @@ struct upstream_result {
     const uint8_t *message; ///< the answer, its id the one that the caller wrote; borrowed until the callback returns
     size_t size;
     uint64_t duration_ns; ///< since it was sent
-    bool reused;          ///< a connection that was there was used
+    bool reused;          ///< a socket or connection that was there was used
     bool stale;           ///< an error on a connection that was kept from before: asking again at once may well work
 };
 

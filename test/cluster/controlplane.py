@@ -31,6 +31,7 @@ from processes import Process, Timeout, free_port, wait_for
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_SECONDS = 60  # for one program of the control plane to be ready; about 4 on an idle machine
 REQUEST_SECONDS = 30
+REPLACE_ATTEMPTS = 20
 PUTS_AT_ONCE = 2  # transactions of put_raw: etcd works while the next one is written down
 SERVICE_RANGE = "10.96.0.0/12,fd00:10:96::/112"
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -442,13 +443,23 @@ class ControlPlane:
         path = self.object_path(obj)
         status, text = self.request("POST", self.object_path(obj, named=False), obj)
         if status == 409:
-            old = self.call("GET", path)
-            new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": old["metadata"]["resourceVersion"]}}
-            self.call("PUT", path, new)
+            self._replace(path, obj)
         elif status != 201:
             raise ApiError(status, f"{path}: {text}")
         if obj["kind"] == "Pod" and "status" in obj:
             self.call("PATCH", f"{path}/status", {"status": obj["status"]}, content="application/merge-patch+json")
+
+    def _replace(self, path, obj):
+        """Controllers change objects too: then it is done again."""
+        for _ in range(REPLACE_ATTEMPTS):
+            version = self.call("GET", path)["metadata"]["resourceVersion"]
+            new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
+            status, text = self.request("PUT", path, new)
+            if status == 200:
+                return
+            if status != 409:
+                break
+        raise ApiError(status, f"{path}: {text}")
 
     def delete_object(self, obj):
         self.call(

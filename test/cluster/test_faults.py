@@ -20,6 +20,7 @@ from writer import Writer
 
 HOLD_SECONDS = 1.5  # a fault lasts so long at least
 RETRY_SECONDS = 20  # for faults after which the client may be in its third or fourth wait
+CONTROLLER_SECONDS = 60  # in which the controllers notice that the API server is back: their waits grow to half a minute
 SYSTEM_ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:coredns"
 
 
@@ -382,7 +383,7 @@ def test_etcd_restored(world):
 def test_controllers_killed(world):
     """Pods change and nobody writes it into the slices: the old state is what the API says."""
     world.change(names=["fleet"])
-    wait_newest(world.server, world.moving, 10)
+    wait_newest(world.server, world.moving, CONTROLLER_SECONDS)
     with world.fault("controller manager killed, started again", within=30) as one:
         world.plane.manager.kill()
         world.change(names=["fleet"])

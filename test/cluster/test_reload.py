@@ -51,6 +51,7 @@ def test_plugin(plane):
             assert ttl(server) == 5 and server.http_ready()
             proxy.up()
             wait_for(lambda: ttl(server) == 17, 15, "the new configuration")
+            wait_log(server, "Reloading complete")
             assert server.log().count("Reloading complete") == 1
 
 

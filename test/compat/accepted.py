@@ -193,7 +193,7 @@ def _nil_server(case, left, right):
 def _unnamed_server(case, left, right):
     name, kind, _ = _question(case)
     asked = kind == "NS" or name.lower().startswith("ns.dns.")
-    return asked and not left.sections["answer"] and right.rcode == "NOERROR" and own_address() in case.world.nowhere
+    return asked and not left.sections["answer"] and right.rcode == "NOERROR" and own_address() in case.world.of_no_service
 
 
 def _topology_twice(case, left, right):
@@ -314,7 +314,7 @@ CLASSES: list[Accepted] = [
     ),
     Accepted(
         "unnamed-server",
-        "a slice of no Service says nothing of name servers; CoreDNS has none if this machine's address stands in one",
+        "a slice of no possible Service says nothing of name servers; CoreDNS has none if this machine's address is in one",
         _unnamed_server,
         0.02,
     ),

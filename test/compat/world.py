@@ -80,6 +80,12 @@ class World:
         """Addresses of endpoints whose slice says nothing that a name could be made of."""
         return {usual(text) for _, service, text in self.addresses() if not service}
 
+    @property
+    def of_no_service(self):
+        """Addresses of endpoints whose slice names no Service that there could be."""
+        odd = {usual(text) for _, service, text in self.addresses() if service in self.odd_services}
+        return self.nowhere | odd
+
     @cached_property
     def topology_twice(self):
         """(service, namespace) that have an address in two topology zones of a slice, one of them no name."""

@@ -5,6 +5,7 @@
 #include "base/reader.h"
 #include "dns/message.h"
 #include "dns/name_wire.h"
+#include <clusterdns/query.h>
 
 #define RECORDS 256
 #define RDATA (3 * NAME_MAX_WIRE)
@@ -173,6 +174,19 @@ static void check_question(const struct message *m)
     (void)name_to_address(name, address);
 }
 
+// Looking for an option reads all of them, whole or not.
+static void check_options(const struct message *m, const uint8_t *packet, size_t size)
+{
+    const struct query whole = {.edns = true, .options = m->edns_options, .options_len = m->edns_options_len};
+    const struct query any = {.edns = true, .options = packet, .options_len = (uint16_t)size};
+    const uint8_t *data;
+    uint16_t len;
+    if (query_option(&whole, EDNS_NSID, &data, &len))
+        INVARIANT(data >= m->edns_options && data + len <= m->edns_options + m->edns_options_len);
+    if (query_option(&any, EDNS_NSID, &data, &len))
+        INVARIANT(data >= packet && data + len <= packet + size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -182,6 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (result == CDNS_ETRUNC)
         return 0;
     check_question(&m);
+    check_options(&m, data, size);
     size_t n = message_write_error(&m, RCODE_FORMERR, out, sizeof out);
     INVARIANT(n == MESSAGE_HEADER + (m.question_end != 0 ? m.qname_len + 4U : 0));
     if (result == 0 && m.question_end != 0)

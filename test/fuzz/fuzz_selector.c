@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// \file
 // Any text as a label selector: one that is read has a canonical form that is read as the same.
 #include "kube/selector.h"
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *lookup(const void *labels, const char *key)
@@ -15,10 +13,11 @@ static const char *lookup(const void *labels, const char *key)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *text = strndup((const char *)data, size), error[300], unused[300];
+    char error[300], unused[300];
     struct arena *a = arena_new(0);
+    const char *text = a != NULL ? arena_strndup(a, (const char *)data, size) : NULL;
     const struct selector *first, *second;
-    INVARIANT(text != NULL && a != NULL);
+    INVARIANT(text != NULL);
     int r = selector_parse(text, a, &first, error, sizeof error);
     if (r == 0) {
         INVARIANT(selector_parse(selector_text(first), a, &second, unused, sizeof unused) == 0);
@@ -28,6 +27,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         INVARIANT(r == CDNS_ESYNTAX && error[0] != '\0');
     }
     arena_free(a);
-    free(text);
     return 0;
 }

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What kind of answer is it, does it answer the question, and for how long does it hold?
+#include "base/reader.h"
 #include "plugins/cache/cache.h"
 #include <clusterdns/clock.h>
 
 #define TTL_OTHERWISE 5 // seconds, of answers that say nothing of it
 #define CHAIN_MAX 16    // CNAMEs followed: work is bounded by this times the records
-
-static uint32_t read_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
 
 static bool has_type(const struct records *set, uint16_t type)
 {
@@ -25,10 +21,11 @@ static bool has_invalid_signature(const struct records *set, uint32_t now)
 {
     for (uint32_t i = 0; i < set->n; i++) {
         const struct record *rr = &set->rr[i];
-        if (rr->type != RR_RRSIG || rr->rdlen < 16)
-            continue;
-        uint32_t expiration = read_u32(rr->rdata + 8), inception = read_u32(rr->rdata + 12);
-        if ((int32_t)(now - inception) < 0 || (int32_t)(expiration - now) < 0)
+        struct reader rdata = reader_init(rr->rdata, rr->rdlen);
+        reader_seek(&rdata, 8); // behind type covered, algorithm, labels, TTL
+        uint32_t expiration = reader_u32(&rdata), inception = reader_u32(&rdata);
+        if (rr->type == RR_RRSIG && rdata.error == 0 &&
+            ((int32_t)(now - inception) < 0 || (int32_t)(expiration - now) < 0))
             return true;
     }
     return false;
@@ -135,10 +132,10 @@ static uint32_t least_minimum(const struct records *authority, uint32_t least)
 {
     for (uint32_t i = 0; i < authority->n; i++) {
         const struct record *rr = &authority->rr[i];
-        if (rr->type != RR_SOA || rr->rdlen < 22)
-            continue;
-        uint32_t minimum = read_u32(rr->rdata + rr->rdlen - 4);
-        if (minimum < least)
+        struct reader rdata = reader_init(rr->rdata, rr->rdlen);
+        reader_seek(&rdata, rr->rdlen < 4 ? 0 : (size_t)rr->rdlen - 4);
+        uint32_t minimum = reader_u32(&rdata);
+        if (rr->type == RR_SOA && rdata.error == 0 && minimum < least)
             least = minimum;
     }
     return least;

@@ -7,26 +7,34 @@
 #include <string.h>
 #include <uv.h>
 
-// The machine's addresses, loopback left out, in the system's order.
-static void find_local_addresses(struct kubernetes *k)
+// Notes an address of this server, unless it is a loopback one.
+static void add_local_address(struct kubernetes *k, const struct sockaddr *address)
+{
+    struct kube_address *a = &k->local[k->nlocal];
+    if (k->nlocal == LOCAL_MAX)
+        return;
+    if (address->sa_family == AF_INET) {
+        memcpy(a->bytes, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+        a->len = 4;
+        k->nlocal += a->bytes[0] != 127;
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(a->bytes, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
+        a->len = 16;
+        k->nlocal += memcmp(a->bytes, &in6addr_loopback, 16) != 0;
+    }
+}
+
+// What the block is bound to, or the machine's addresses, in the system's order.
+static void find_local_addresses(struct kubernetes *k, const struct plugin_start *s)
 {
     struct ifaddrs *all;
-    if (getifaddrs(&all) != 0)
+    for (size_t i = 0; i < s->nlisten; i++)
+        add_local_address(k, &s->listen[i].sa);
+    if (s->listen != NULL || getifaddrs(&all) != 0)
         return;
-    for (const struct ifaddrs *i = all; i != NULL && k->nlocal < LOCAL_MAX; i = i->ifa_next) {
-        struct kube_address *a = &k->local[k->nlocal];
-        if (i->ifa_addr == NULL)
-            continue;
-        if (i->ifa_addr->sa_family == AF_INET) {
-            memcpy(a->bytes, &((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, 4);
-            a->len = 4;
-            k->nlocal += a->bytes[0] != 127;
-        } else if (i->ifa_addr->sa_family == AF_INET6) {
-            memcpy(a->bytes, &((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr, 16);
-            a->len = 16;
-            k->nlocal += memcmp(a->bytes, &in6addr_loopback, 16) != 0;
-        }
-    }
+    for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next)
+        if (i->ifa_addr != NULL)
+            add_local_address(k, i->ifa_addr);
     freeifaddrs(all);
 }
 
@@ -81,7 +89,7 @@ int kubernetes_start(void *self, const struct plugin_start *s)
     }
     k->store = source_store(k->source);
     k->placement = s->placement;
-    find_local_addresses(k);
+    find_local_addresses(k, s);
     return wait_synced(k, s);
 }
 

@@ -20,6 +20,8 @@ static int read_property(struct config *c, const struct directive *p)
     const char *name = p->tokens[0].text;
     if (strcmp(name, "runtime_metrics") == 0) // of the Go runtime, which there is none of here
         return p->ntokens == 1 ? 0 : config_argument_error(c, &p->tokens[p->ntokens - 1]);
+    if (strcmp(name, "tls") == 0 && p->ntokens != 2)
+        return config_argument_error(c, &p->tokens[p->ntokens - 1]);
     if (strcmp(name, "tls") == 0)
         return config_errorf(c, &p->tokens[0],
                              "option 'tls' is known to CoreDNS but not built yet in clusterdns " CDNS_VERSION

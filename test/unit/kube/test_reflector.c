@@ -485,8 +485,8 @@ static void slower_than_silence(void **unused)
         {"limit=500&resourceVersion=0 ", NULL, LIST("100", "", SERVICE("a", "90")), false},
         QUIET_WATCH("100"),
     };
-    limits = (struct limits){.qps = 2, .burst = 1};
-    timing.silence_ms = 100;
+    limits = (struct limits){.qps = 1, .burst = 1};
+    timing.silence_ms = 700;
     start(script);
     run_until(3, 1);
     assert_string_equal(t.last_trouble, "");

@@ -45,7 +45,7 @@ static struct {
 
 static inline void add_record(struct query *q, struct records *set, const char *line)
 {
-    ldns_rr *rr;
+    ldns_rr *rr = NULL;
     assert_int_equal(ldns_rr_new_frm_str(&rr, line, 0, NULL, NULL), LDNS_STATUS_OK);
     uint8_t owner[NAME_MAX_WIRE];
     char *text = ldns_rdf2str(ldns_rr_owner(rr));
