@@ -180,9 +180,10 @@ def check_metrics(pod, name):
         assert (shown.value(selector) or 0) >= least, f"{selector}: {shown.value(selector)}\n{shown.text}"
 
 
-def in_a_space_of_its_own(request):
+def as_root(request, folder):
     """Who is not root is root in a user namespace."""
-    again = ["unshare", "--user", "--map-root-user", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", request.node.nodeid]
+    again = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    again += [f"--basetemp={folder}/again", request.node.nodeid]
     done = subprocess.run(again, cwd=request.config.rootpath, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -196,7 +197,7 @@ def served_by():
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_default(name, who, request, tmp_path):
     if os.geteuid() != 0:
-        in_a_space_of_its_own(request)
+        as_root(request, tmp_path)
         return
     default = DEFAULTS[name]
     program = clusterdns_binary() if who == "clusterdns" else binaries("coredns")["coredns"]
