@@ -47,7 +47,7 @@ static void answer_one(struct query *q, const struct message_answer *a, bool as_
 
 void answer_waiters(struct flight *x, const struct message_answer *answer, const uint8_t *message, size_t size)
 {
-    const struct message_answer *a = answer; // what it holds is in the first waiter's arena
+    const struct message_answer *a = answer;
     flight_close(x);
     while (x->waiters != NULL) {
         struct message_answer own;

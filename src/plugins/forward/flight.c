@@ -8,13 +8,18 @@
 
 _Static_assert(sizeof(struct flight) <= 400, "docs/plugins/forward.md says what a question takes");
 
+#define SCRATCH_MAX ((size_t)1 << 20) // as a query's arena
+
 static struct flights **all; // by worker
 static unsigned users;
 
 static void free_all(void)
 {
-    for (unsigned i = 0; all != NULL && i < worker_count(); i++)
+    for (unsigned i = 0; all != NULL && i < worker_count(); i++) {
+        if (all[i] != NULL)
+            arena_free(all[i]->scratch);
         free(all[i]);
+    }
     free(all);
     all = NULL;
 }
@@ -26,7 +31,7 @@ int flights_get(void)
     all = calloc(worker_count(), sizeof(struct flights *));
     for (unsigned i = 0; all != NULL && i < worker_count(); i++) {
         all[i] = calloc(1, sizeof *all[i]); // what is never used is never touched
-        if (all[i] == NULL) {
+        if (all[i] == NULL || (all[i]->scratch = arena_new(SCRATCH_MAX)) == NULL) {
             free_all();
             break;
         }

@@ -46,9 +46,10 @@ struct flight {
 struct flights {
     uint64_t chance; ///< chance_below()
     unsigned worker;
-    unsigned waiting; ///< waiters, at most FORWARD_WAITING
-    unsigned flying;  ///< flights, at most FORWARD_WAITING
-    unsigned used;    ///< of `all`, ever
+    struct arena *scratch; ///< of answers that may not be the last word
+    unsigned waiting;      ///< waiters, at most FORWARD_WAITING
+    unsigned flying;       ///< flights, at most FORWARD_WAITING
+    unsigned used;         ///< of `all`, ever
     struct flight *idle;
     struct waiter *waiters;
     struct flight *buckets[FORWARD_WAITING];
@@ -85,7 +86,7 @@ void ask_next(struct flight *x);
 
 /// The flight has failed: every waiter is told `x->why`.
 void answer_failure(struct flight *x);
-/// Gives every waiter the answer, which the first one has as `answer`, and ends the flight.
+/// Gives every waiter the answer and ends the flight. `answer`: what the first one has in its arena already, or NULL.
 void answer_waiters(struct flight *x, const struct message_answer *answer, const uint8_t *message, size_t size);
 /// Sends every waiter on to the directives after the flight's, and ends the flight.
 void answer_elsewhere(struct flight *x);
