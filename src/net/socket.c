@@ -17,30 +17,6 @@ void socket_close(int fd)
     errno = saved;
 }
 
-bool address_is_wildcard(const union sockaddr_any *address)
-{
-    if (address->sa.sa_family == AF_INET6)
-        return IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr);
-    return address->in.sin_addr.s_addr == htonl(INADDR_ANY);
-}
-
-socklen_t address_size(const union sockaddr_any *address)
-{
-    switch (address->sa.sa_family) {
-    case AF_INET:
-        return sizeof(address->in);
-    case AF_INET6:
-        return sizeof(address->in6);
-    default:
-        return 0;
-    }
-}
-
-uint16_t address_port(const union sockaddr_any *address)
-{
-    return ntohs(address->sa.sa_family == AF_INET6 ? address->in6.sin6_port : address->in.sin_port);
-}
-
 int socket_open(const union sockaddr_any *address, int type, union sockaddr_any *bound)
 {
     int fd = socket(address->sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

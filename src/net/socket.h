@@ -14,9 +14,3 @@ int socket_open(const union sockaddr_any *address, int type, union sockaddr_any 
 bool socket_set(int fd, int level, int option, int value) CDNS_MUSTCHECK;
 /// Closes, keeping errno.
 void socket_close(int fd);
-/// Is it 0.0.0.0 or "::"?
-bool address_is_wildcard(const union sockaddr_any *address);
-/// Bytes of the family's sockaddr; 0 for an unknown family.
-socklen_t address_size(const union sockaddr_any *address);
-/// Port in host order.
-uint16_t address_port(const union sockaddr_any *address);

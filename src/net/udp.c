@@ -127,7 +127,7 @@ static void reply_init(const struct udp_listener *listener, const struct udp_pee
                                .msg_namelen = address_size(&peer->client),
                                .msg_iov = &slot->iov,
                                .msg_iovlen = 1};
-    if (!listener->wildcard || (address_is_wildcard(&peer->local) && peer->ifindex == 0))
+    if (!listener->wildcard || (address_is_any(&peer->local) && peer->ifindex == 0))
         return;
     message->msg_control = slot->control;
     struct cmsghdr *cmsg = (struct cmsghdr *)(void *)slot->control;
@@ -323,7 +323,7 @@ static int open_socket(struct udp_listener *listener, uv_loop_t *loop, const uni
     listener->fd = socket_open(address, SOCK_DGRAM, &listener->address);
     if (listener->fd < 0)
         return CDNS_EIO;
-    listener->wildcard = address_is_wildcard(address);
+    listener->wildcard = address_is_any(address);
     if (!set_options(listener->fd, address->sa.sa_family, listener->wildcard)) {
         socket_close(listener->fd);
         return CDNS_EIO;

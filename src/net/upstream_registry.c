@@ -17,25 +17,10 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static bool same_address(const union sockaddr_any *a, const union sockaddr_any *b)
-{
-    if (a->sa.sa_family != b->sa.sa_family)
-        return false;
-    switch (a->sa.sa_family) {
-    case AF_INET:
-        return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-    case AF_INET6:
-        return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
-               IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
-    default:
-        return true;
-    }
-}
-
 static bool same_options(const struct upstream_options *a, const struct upstream_options *b)
 {
-    return same_address(&a->address, &b->address) && same_address(&a->source, &b->source) && a->tls == b->tls &&
-           same_text(a->tls_name, b->tls_name) && same_text(a->tls_cert, b->tls_cert) &&
+    return address_port_equal(&a->address, &b->address) && address_port_equal(&a->source, &b->source) &&
+           a->tls == b->tls && same_text(a->tls_name, b->tls_name) && same_text(a->tls_cert, b->tls_cert) &&
            same_text(a->tls_key, b->tls_key) && same_text(a->tls_ca, b->tls_ca) && a->expire_ns == b->expire_ns &&
            a->max_age_ns == b->max_age_ns && a->max_idle == b->max_idle;
 }

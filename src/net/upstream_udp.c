@@ -19,8 +19,7 @@ static bool bind_randomly(int fd, const struct upstream_options *options)
     union sockaddr_any local = options->source;
     local.sa.sa_family = options->address.sa.sa_family;
     for (int i = 0; i < PORT_TRIES; i++) {
-        uint16_t port = htons((uint16_t)(PORT_MIN + random_below(UINT16_MAX + 1 - PORT_MIN)));
-        *(local.sa.sa_family == AF_INET6 ? &local.in6.sin6_port : &local.in.sin_port) = port;
+        address_set_port(&local, (uint16_t)(PORT_MIN + random_below(UINT16_MAX + 1 - PORT_MIN)));
         if (bind(fd, &local.sa, address_size(&local)) == 0)
             return true;
         if (errno != EADDRINUSE)

@@ -40,36 +40,6 @@ static int add(struct list *l, const union sockaddr_any *address)
     return 0;
 }
 
-// An address as text: "10.0.0.1", "fd00::1", and what CoreDNS does not take, "fe80::1%eth0".
-static bool read_address(const char *text, union sockaddr_any *out)
-{
-    char host[INET6_ADDRSTRLEN];
-    const char *zone = strchr(text, '%');
-    size_t len = zone != NULL ? (size_t)(zone - text) : strlen(text);
-    *out = (union sockaddr_any){0};
-    if (len >= sizeof host)
-        return false;
-    memcpy(host, text, len);
-    host[len] = '\0';
-    if (zone == NULL && inet_pton(AF_INET, host, &out->in.sin_addr) == 1) {
-        out->sa.sa_family = AF_INET;
-        return true;
-    }
-    if (inet_pton(AF_INET6, host, &out->in6.sin6_addr) != 1)
-        return false;
-    out->sa.sa_family = AF_INET6;
-    if (zone != NULL) {
-        out->in6.sin6_scope_id = if_nametoindex(zone + 1);
-        return out->in6.sin6_scope_id != 0 && IN6_IS_ADDR_LINKLOCAL(&out->in6.sin6_addr);
-    }
-    struct in6_addr v6 = out->in6.sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(&v6)) { // the IPv4 address, as in Go
-        *out = (union sockaddr_any){.in = {.sin_family = AF_INET}};
-        memcpy(&out->in.sin_addr, v6.s6_addr + 12, 4);
-    }
-    return true;
-}
-
 // Is it an entry of this interface? An IPv4 address can have a label instead of the name: "eth0:1".
 static bool is_of(const struct ifaddrs *entry, const char *interface)
 {
@@ -104,7 +74,7 @@ static int read_addresses(struct config *c, const struct ifaddrs *interfaces, co
     union sockaddr_any address;
     for (; n > 0; n--, t++) {
         int rc = add_interface(out, interfaces, t->text);
-        if (rc == CDNS_ENOENT && !read_address(t->text, &address))
+        if (rc == CDNS_ENOENT && !address_read(t->text, 0, &address))
             return config_plain_errorf(c, t, "not a valid IP address or interface name: %s",
                                        quote(t->text, text, sizeof text));
         if (rc == CDNS_ENOENT)

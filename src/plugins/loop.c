@@ -20,7 +20,6 @@
 #define RETRY_MS 1000                   // after a probe that failed, likewise
 #define AGAIN_MS 30000                  // from one probe to the next while forwarding is switched off
 #define TICK_MS 50                      // how often is looked at what workers have seen
-#define ADDRESS_TEXT 64
 
 // What became of the probe: told by the worker that asked.
 enum probe_state { PROBE_NONE, PROBE_ASKED, PROBE_ANSWERED, PROBE_FAILED };
@@ -135,19 +134,10 @@ static void next(const struct loop *l, uint64_t ms)
     uv_timer_start(l->timer, on_tick, ms, 0);
 }
 
-static void client_text(const union sockaddr_any *a, char out[ADDRESS_TEXT])
-{
-    char ip[INET6_ADDRSTRLEN] = "";
-    bool v6 = a->sa.sa_family == AF_INET6;
-    inet_ntop(v6 ? AF_INET6 : AF_INET, v6 ? (const void *)&a->in6.sin6_addr : (const void *)&a->in.sin_addr, ip,
-              sizeof ip);
-    snprintf(out, ADDRESS_TEXT, v6 ? "[%s]:%u" : "%s:%u", ip, ntohs(v6 ? a->in6.sin6_port : a->in.sin_port));
-}
-
 static void log_loop(const struct loop *l, enum log_level level, const char *more)
 {
-    char client[ADDRESS_TEXT], zone[NAME_MAX_TEXT], name[NAME_MAX_TEXT];
-    client_text(&l->client, client);
+    char client[ADDRESS_TEXT_MAX], zone[NAME_MAX_TEXT], name[NAME_MAX_TEXT];
+    address_text(&l->client, client);
     name_to_text(l->name, name);
     log_plugin(level, "loop",
                "Loop (%s -> %s) detected for zone %s, see https://coredns.io/plugins/loop#troubleshooting. Query: "

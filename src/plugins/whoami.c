@@ -48,7 +48,7 @@ static int add_port(struct query *q)
     static const uint8_t root[] = {0};
     uint8_t *owner = arena_alloc(q->arena, NAME_MAX_WIRE);
     const char *label = q->transport == TRANSPORT_TCP ? "_tcp" : "_udp";
-    uint16_t rdlen, port = ntohs(q->client.sa.sa_family == AF_INET6 ? q->client.in6.sin6_port : q->client.in.sin_port);
+    uint16_t rdlen, port = address_port(&q->client);
     const uint8_t *rdata = rdata_srv(q->arena, 0, 0, port, root, &rdlen);
     if (owner == NULL || rdata == NULL)
         return CDNS_ENOMEM;

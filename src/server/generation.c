@@ -101,7 +101,7 @@ static void join_interfaces(const struct block *block)
 // "dns://127.0.0.1:53". NULL: out of memory.
 static const char *server_text(struct build *b, const struct corefile_key *key, const union sockaddr_any *address)
 {
-    char text[LISTEN_TEXT_MAX];
+    char text[ADDRESS_TEXT_MAX];
     return arena_printf(b->g->arena, "%s://%s", key->scheme,
                         listen_text(address, corefile_key_port(key, b->default_port), text));
 }
@@ -111,12 +111,12 @@ static const union sockaddr_any everywhere; // AF_UNSPEC
 // Has corefile_check_keys() know what the block is bound to.
 static int tell_addresses(struct build *b, struct corefile_block *cb, const struct block *block)
 {
-    char text[LISTEN_HOST_MAX];
+    char text[ADDRESS_HOST_MAX];
     if (block->listen == NULL)
         return 0;
     const char **listen = arena_calloc(b->g->arena, block->nlisten + 1, sizeof *listen);
     for (size_t i = 0; listen != NULL && i < block->nlisten; i++)
-        if ((listen[i] = arena_printf(b->g->arena, "%s", listen_host(&block->listen[i], text))) == NULL)
+        if ((listen[i] = arena_printf(b->g->arena, "%s", address_host(&block->listen[i], text))) == NULL)
             return out_of_memory(b);
     cb->listen = listen;
     cb->nlisten = block->nlisten;

@@ -145,27 +145,15 @@ static int resolve(const char *text, struct listener *l)
         return CDNS_EINVAL;
     if (parts.host_len > 0 && (error = resolve_host(&parts, l)) != 0)
         return error;
-    bool any = parts.host_len == 0 ||
-               (l->address.sa.sa_family == AF_INET && l->address.in.sin_addr.s_addr == htonl(INADDR_ANY));
-    if (any)
+    if (parts.host_len == 0 || address_is_any(&l->address))
         l->address.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
-    if (l->address.sa.sa_family == AF_INET6)
-        l->address.in6.sin6_port = htons((uint16_t)port);
-    else
-        l->address.in.sin_port = htons((uint16_t)port);
+    address_set_port(&l->address, (uint16_t)port);
     return 0;
 }
 
 static bool same_address(const struct listener *a, const struct listener *b)
 {
-    if (a->address.sa.sa_family != b->address.sa.sa_family)
-        return false;
-    if (a->address.sa.sa_family == AF_INET)
-        return a->address.in.sin_port != 0 && a->address.in.sin_port == b->address.in.sin_port &&
-               a->address.in.sin_addr.s_addr == b->address.in.sin_addr.s_addr;
-    return a->address.in6.sin6_port != 0 && a->address.in6.sin6_port == b->address.in6.sin6_port &&
-           a->address.in6.sin6_scope_id == b->address.in6.sin6_scope_id &&
-           memcmp(&a->address.in6.sin6_addr, &b->address.in6.sin6_addr, sizeof(struct in6_addr)) == 0;
+    return address_port(&a->address) != 0 && address_port_equal(&a->address, &b->address);
 }
 
 // SO_REUSEPORT, as CoreDNS: on the host's network a new process starts while the old one still answers.

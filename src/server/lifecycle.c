@@ -190,8 +190,8 @@ static void print_banner(const struct server_state *s)
 {
     for (unsigned i = 0; i < s->generation->nlistens; i++) {
         const struct listen_address *l = &s->generation->listens[i];
-        char host[LISTEN_HOST_MAX];
-        listen_host(&l->address, host);
+        char host[ADDRESS_HOST_MAX];
+        address_host(&l->address, host);
         for (unsigned r = 0; r < l->nroutes; r++)
             printf("%s:%u%s%s\n", l->routes[r].zone_text, l->port, host[0] != '\0' ? " on " : "", host);
     }

@@ -69,7 +69,7 @@ int listen_open(struct server_state *s, const struct generation *g, char *error)
         int rc = worker_run(&s->workers[i], open_missing, &o);
         if (rc == 0)
             continue;
-        char text[LISTEN_TEXT_MAX];
+        char text[ADDRESS_TEXT_MAX];
         bool system = rc == CDNS_EIO;
         if (listen_is_any(&o.listen->address))
             snprintf(text, sizeof text, "port %u", o.listen->port);

@@ -7,14 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LISTEN_HOST_MAX 64 ///< bytes of an address with its interface, NUL included
-#define LISTEN_TEXT_MAX 96 ///< of a whole one
-
 /// Does it stand for all addresses? `sa_family` AF_UNSPEC does, too.
 bool listen_is_any(const union sockaddr_any *address);
 /// Are two the same, interfaces of link-local ones included? Ports are not looked at.
 bool listen_is_same(const union sockaddr_any *a, const union sockaddr_any *b);
-/// "127.0.0.1", "::1", "fe80::1%eth0", "" for AF_UNSPEC. Returns `out`.
-const char *listen_host(const union sockaddr_any *address, char out[LISTEN_HOST_MAX]);
-/// "127.0.0.1:53", "[::1]:53", ":53", as Go's net.JoinHostPort writes them. Returns `out`.
-const char *listen_text(const union sockaddr_any *address, uint16_t port, char out[LISTEN_TEXT_MAX]);
+/// "127.0.0.1:53", "[::1]:53", ":53", as address_text() but with this port. Returns `out`.
+const char *listen_text(const union sockaddr_any *address, uint16_t port, char out[ADDRESS_TEXT_MAX]);

@@ -370,10 +370,7 @@ static int open_pair(struct worker *w, const struct listen_address *listen, cons
 static int listen_bound(struct worker *w, const struct listen_address *listen)
 {
     union sockaddr_any address = listen->address;
-    if (address.sa.sa_family == AF_INET)
-        address.in.sin_port = htons(listen->port);
-    else
-        address.in6.sin6_port = htons(listen->port);
+    address_set_port(&address, listen->port);
     return open_pair(w, listen, &address);
 }
 

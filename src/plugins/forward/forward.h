@@ -43,12 +43,6 @@ int target_read(struct config *c, const struct token *text, struct to *out) CDNS
 int targets_expand(struct to *tos, size_t n, struct targets *out, const struct to **failed) CDNS_MUSTCHECK;
 /// Does one of the files look other than when it was read?
 bool targets_changed(const struct to *tos, size_t n);
-/// Writes "10.0.0.10:53" or "[fd00::a]:53" to `out`; returns it.
-#define TARGET_TEXT 72
-const char *target_text(const union sockaddr_any *address, char out[TARGET_TEXT]);
-/// Reads an IP address, for IPv6 with "%interface" if it likes; the port is set. False: it is none.
-bool target_address(const char *text, uint16_t port, union sockaddr_any *out);
-
 /// Is the text an IP address, or one with a port?
 bool target_is_address(const char *text);
 
@@ -66,7 +60,7 @@ struct health_options {
 /// An upstream and its health; belongs to the process, so a reload that keeps it keeps what is known of it.
 struct peer {
     struct upstream *upstream;
-    char to[TARGET_TEXT]; ///< address as in metrics and messages
+    char to[ADDRESS_TEXT_MAX]; ///< address as in metrics and messages
     bool tls;
     struct health_options health;
     atomic_uint fails;                                             ///< failed health checks in a row

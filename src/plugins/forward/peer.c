@@ -300,7 +300,7 @@ int peer_get(const struct upstream_options *options, const struct health_options
     struct peer *p = calloc(1, sizeof *p);
     if (p != NULL) {
         *p = (struct peer){.upstream = u, .tls = options->tls, .health = *health, .refs = 1};
-        target_text(&options->address, p->to);
+        address_text(&options->address, p->to);
     }
     rc = p != NULL ? open_checks(p, loop) : CDNS_ENOMEM;
     if (rc != 0) {

@@ -343,15 +343,8 @@ static int set_source_address(struct config *c, struct stanza *s, struct words *
     int rc = read_text(c, w, &text);
     if (rc != 0)
         return rc;
-    if (strchr(text, '%') != NULL || !target_address(text, 0, &s->source))
+    if (strchr(text, '%') != NULL || !address_read(text, 0, &s->source))
         return config_errorf(c, last_word(w), "invalid IP address: %s", text);
-    if (s->source.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&s->source.in6.sin6_addr)) {
-        struct in_addr v4;
-        memcpy(&v4, s->source.in6.sin6_addr.s6_addr + 12, sizeof v4);
-        memset(&s->source, 0, sizeof s->source);
-        s->source.in.sin_family = AF_INET;
-        s->source.in.sin_addr = v4;
-    }
     return 0;
 }
 

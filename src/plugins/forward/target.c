@@ -14,42 +14,6 @@
 
 #define FILE_LONGEST 65536 // bytes of a resolv.conf
 
-bool target_address(const char *text, uint16_t port, union sockaddr_any *out)
-{
-    char host[INET6_ADDRSTRLEN];
-    size_t len = strcspn(text, "%");
-    *out = (union sockaddr_any){.in6 = {0}};
-    if (len >= sizeof host)
-        return false;
-    memcpy(host, text, len);
-    host[len] = '\0';
-    if (inet_pton(AF_INET, host, &out->in.sin_addr) == 1) {
-        out->in.sin_family = AF_INET;
-        out->in.sin_port = htons(port);
-        return true;
-    }
-    if (inet_pton(AF_INET6, host, &out->in6.sin6_addr) != 1)
-        return false;
-    out->in6.sin6_family = AF_INET6;
-    out->in6.sin6_port = htons(port);
-    if (text[len] == '%' && IN6_IS_ADDR_LINKLOCAL(&out->in6.sin6_addr))
-        out->in6.sin6_scope_id = if_nametoindex(text + len + 1);
-    return true;
-}
-
-const char *target_text(const union sockaddr_any *address, char out[TARGET_TEXT])
-{
-    char host[INET6_ADDRSTRLEN];
-    if (address->sa.sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof host);
-        snprintf(out, TARGET_TEXT, "[%s]:%u", host, ntohs(address->in6.sin6_port));
-    } else {
-        inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof host);
-        snprintf(out, TARGET_TEXT, "%s:%u", host, ntohs(address->in.sin_port));
-    }
-    return out;
-}
-
 // --- TO
 
 static const struct scheme {
@@ -135,7 +99,7 @@ bool target_is_address(const char *text)
         return false;
     memcpy(copy, text, strlen(text) + 1);
     (void)cut_port(copy, &host, &port);
-    return target_address(host, 0, &address);
+    return address_read(host, 0, &address);
 }
 
 // An address, with a "%name" of TLS or of an interface.
@@ -143,7 +107,7 @@ static bool read_address(const struct scheme *scheme, char *host, struct target 
 {
     out->tls = strcmp(scheme->name, "tls") == 0;
     out->tls_name = out->tls ? cut_name(host) : NULL;
-    return (!out->tls || strchr(host, '%') == NULL) && target_address(host, scheme->port, &out->address);
+    return (!out->tls || strchr(host, '%') == NULL) && address_read(host, scheme->port, &out->address);
 }
 
 // Sets the target's port to what the text says.
@@ -185,19 +149,10 @@ int target_read(struct config *c, const struct token *t, struct to *out)
 
 // --- lists
 
-static bool same_address(const union sockaddr_any *a, const union sockaddr_any *b)
-{
-    if (a->sa.sa_family != b->sa.sa_family || a->in.sin_port != b->in.sin_port) // where IPv6 has it too
-        return false;
-    if (a->sa.sa_family == AF_INET)
-        return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-    return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr) && a->in6.sin6_scope_id == b->in6.sin6_scope_id;
-}
-
 static bool same_target(const struct target *a, const struct target *b)
 {
     const char *x = a->tls_name != NULL ? a->tls_name : "", *y = b->tls_name != NULL ? b->tls_name : "";
-    return a->tls == b->tls && same_address(&a->address, &b->address) && strcasecmp(x, y) == 0;
+    return a->tls == b->tls && address_port_equal(&a->address, &b->address) && strcasecmp(x, y) == 0;
 }
 
 // Adds a target that is not in the list. False: the list is full.
@@ -222,7 +177,7 @@ static void add_nameserver(void *arg, const char *name)
 {
     struct from_file *f = arg;
     struct target t = {0};
-    if (target_address(name, 53, &t.address) && !add(f->list, &t))
+    if (address_read(name, 53, &t.address) && !add(f->list, &t))
         f->full = true;
 }
 

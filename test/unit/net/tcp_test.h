@@ -75,7 +75,7 @@ static inline struct script *open_script(const char *address, const struct tcp_l
     s->counters = net_counters(&s->loop);
     s->before = *s->counters;
     tcp_address(s->listener, &s->address);
-    if (address_is_wildcard(&s->address)) {
+    if (address_is_any(&s->address)) {
         uint16_t port = address_port(&s->address);
         s->address = s->address.sa.sa_family == AF_INET ? ip4("127.0.0.1", port) : ip6("::1", port);
     }

@@ -18,7 +18,7 @@ static void one_question_one_answer(void **state)
         assert_int_equal(address_port(&client), address_port(&own));
         assert_int_equal(address_port(&local), address_port(&s->address));
         assert_int_equal(local.sa.sa_family, s->address.sa.sa_family);
-        assert_false(address_is_wildcard(&local));
+        assert_false(address_is_any(&local));
         assert_int_equal(COUNTED(s, tcp_open), 1);
         close(fd);
         RUN_UNTIL(&s->loop, COUNTED(s, tcp_open) == 0);

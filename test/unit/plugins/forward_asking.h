@@ -158,9 +158,9 @@ static struct upstream_request *latest(void)
 static const char *went(void)
 {
     static char out[128];
-    char text[TARGET_TEXT];
+    char text[ADDRESS_TEXT_MAX];
     const struct upstream_request *r = latest();
-    snprintf(out, sizeof out, "%s %s", target_text(&r->upstream->options.address, text),
+    snprintf(out, sizeof out, "%s %s", address_text(&r->upstream->options.address, text),
              r->way == UPSTREAM_UDP ? "udp" : "tcp");
     return out;
 }

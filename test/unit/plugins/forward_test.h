@@ -116,9 +116,9 @@ void upstream_counters(const struct upstream *u, struct upstream_counters *out)
 // The upstream with this address, "10.0.0.1:53".
 static inline struct upstream *upstream_at(const char *address)
 {
-    char text[TARGET_TEXT];
+    char text[ADDRESS_TEXT_MAX];
     for (size_t i = 0; i < COUNT(upstreams); i++)
-        if (upstreams[i].refs > 0 && strcmp(target_text(&upstreams[i].options.address, text), address) == 0)
+        if (upstreams[i].refs > 0 && strcmp(address_text(&upstreams[i].options.address, text), address) == 0)
             return &upstreams[i];
     return NULL;
 }

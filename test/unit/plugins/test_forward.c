@@ -493,11 +493,11 @@ static void checked_until_it_answers(void **state)
 // Makes an upstream that has failed a question fail its checks too.
 static void bring_down(const char *address)
 {
-    char text[TARGET_TEXT];
+    char text[ADDRESS_TEXT_MAX];
     for (unsigned from = 0, n = 0; n < 3; from++) {
         until_asked(from + 1);
         struct upstream_request *r = &requests[from];
-        if (r->loop == &main_loop && strcmp(target_text(&r->upstream->options.address, text), address) == 0) {
+        if (r->loop == &main_loop && strcmp(address_text(&r->upstream->options.address, text), address) == 0) {
             fails(r, CDNS_ETIMEOUT, "timed out");
             n++;
         }
@@ -531,9 +531,9 @@ static void all_down(void **state)
             ask("c.example A");
             struct upstream_request *r = latest();
             answer(r, 0, "\1"); // it lives, whatever the checks say
-            char gauge[128], text[TARGET_TEXT];
+            char gauge[128], text[ADDRESS_TEXT_MAX];
             snprintf(gauge, sizeof gauge, "clusterdns_forward_upstream_healthy{to=\"%s\"}",
-                     target_text(&r->upstream->options.address, text));
+                     address_text(&r->upstream->options.address, text));
             assert_int_equal(counted(gauge), 1);
         }
         stop_serving();

@@ -182,7 +182,7 @@ static void options(void **state)
 static const char *expanded(const struct stanza *s)
 {
     static char out[4096];
-    char text[TARGET_TEXT];
+    char text[ADDRESS_TEXT_MAX];
     struct targets list;
     const struct to *failed;
     size_t n = 0;
@@ -190,7 +190,7 @@ static const char *expanded(const struct stanza *s)
     out[0] = '\0';
     for (unsigned i = 0; i < list.n; i++)
         n += (size_t)snprintf(out + n, sizeof out - n, "%s%s%s%s%s", i > 0 ? " " : "", list.all[i].tls ? "tls:" : "",
-                              target_text(&list.all[i].address, text), list.all[i].tls_name != NULL ? "/" : "",
+                              address_text(&list.all[i].address, text), list.all[i].tls_name != NULL ? "/" : "",
                               list.all[i].tls_name != NULL ? list.all[i].tls_name : "");
     return out;
 }
@@ -241,13 +241,13 @@ static void files(void **state)
     assert_non_null(mkdtemp(folder));
     put("empty", "# nameserver 10.9.9.9\nsearch x\n", empty);
     put("resolv.conf",
-        "nameserver 10.0.0.1\n nameserver\t10.0.0.2 # no\nnameserver fe80::1%nowhere\nnameserver\n"
+        "nameserver 10.0.0.1\n nameserver\t10.0.0.2 # no\nnameserver fe80::1%lo\nnameserver\n"
         "nameserver host\nnameservers 10.0.0.8\nsearch a\nnameserver 10.0.0.1\r\noptions edns0\n"
         "nameserver 10.0.0.3",
         path);
     snprintf(body, sizeof body, "forward . 10.0.0.3 %s %s", empty, path);
     const struct stanza *s = built_with(&b, body);
-    assert_string_equal(expanded(s), "10.0.0.3:53 10.0.0.1:53 10.0.0.2:53 [fe80::1]:53");
+    assert_string_equal(expanded(s), "10.0.0.3:53 10.0.0.1:53 10.0.0.2:53 [fe80::1%lo]:53");
     assert_true(s->files);
     assert_false(targets_changed(s->tos, s->ntos));
     put("resolv.conf", "nameserver 10.0.0.4\n", path);

@@ -27,7 +27,7 @@ static union sockaddr_any ip6(const char *text, unsigned scope)
 static void texts(void **state)
 {
     (void)state;
-    char text[LISTEN_TEXT_MAX], expected[LISTEN_TEXT_MAX];
+    char text[ADDRESS_TEXT_MAX], expected[ADDRESS_TEXT_MAX];
     unsigned lo = if_nametoindex("lo");
     union sockaddr_any any = {0}, four = ip4("127.0.0.1"), six = ip6("::1", 0), local = ip6("fe80::1", lo),
                        gone = ip6("fe80::1", 999999);
