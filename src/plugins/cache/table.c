@@ -5,6 +5,7 @@
 
 #define CACHE_LINE 64
 #define EVICTIONS_MAX 64 // sets looked at for the room of one entry
+#define ENTRY_MAX (16U << 10) // bytes: one larger answer would push out a hundred usual ones
 
 int cache_table_init(struct table *t, uint32_t capacity, uint32_t stale)
 {
@@ -128,7 +129,7 @@ static bool evict_from(struct table *t, uint32_t number, uint64_t now_ns)
 // Counts the bytes of an entry to come, and makes room for them.
 static bool reserve(struct table *t, uint32_t size, uint64_t now_ns, unsigned *evicted)
 {
-    if (atomic_load_explicit(&t->retired, memory_order_relaxed) > TABLE_RETIRED_MAX)
+    if (size > ENTRY_MAX || atomic_load_explicit(&t->retired, memory_order_relaxed) > TABLE_RETIRED_MAX)
         return false;
     atomic_fetch_add_explicit(&t->bytes, size, memory_order_relaxed);
     for (unsigned i = 0; atomic_load_explicit(&t->bytes, memory_order_relaxed) > t->bytes_max; i++) {
