@@ -138,18 +138,20 @@ static enum verdict cache_reply(void *self, struct query *q)
 {
     const struct cache *c = self;
     struct reply *r = &q->reply;
-    if (is_from(q, "cache") || cache_is_of_kubernetes(q) || !takes(c, q))
+    if (is_from(q, "cache") || cache_is_of_kubernetes(q) || q->opcode != OPCODE_QUERY ||
+        !cache_zones_hold(&c->zones, q->qname))
         return VERDICT_NEXT;
     if (r->fail_text != NULL && r->rcode != RCODE_SERVFAIL)
         return VERDICT_NEXT;
     struct judgement j = cache_judge(c, q);
-    if (j.keep)
+    bool taken = takes(c, q); // else what `hosts` says of a cluster name: it has the cache's bounds, and is not kept
+    if (j.keep && taken)
         cache_keep(c, q, &j, NULL);
     // The first answer has the TTL that the next ones count down from.
     set_ttls(&r->answer, j.ttl);
     set_ttls(&r->authority, j.ttl);
     set_ttls(&r->additional, j.ttl);
-    r->ad = r->ad && (q->do_ || q->ad_asked);
+    r->ad = r->ad && (!taken || q->do_ || q->ad_asked);
     return VERDICT_NEXT;
 }
 

@@ -104,15 +104,16 @@ static void bytes_are_bounded_too(void **state)
     (void)state;
     struct arena *a = arena_new(0);
     unsigned some, kept = 0;
-    for (unsigned i = 0; i < 3000; i++) {
-        kept += put(a, i, 60000, 60, SECOND, &some);
+    for (unsigned i = 0; i < 12000; i++) {
+        kept += put(a, i, 15000, 60, SECOND, &some);
         assert_true(atomic_load(&table.bytes) <= table.bytes_max);
         assert_true(atomic_load(&table.retired) <= TABLE_RETIRED_MAX + 65536);
         arena_reset(a);
-        if (i % 32 == 0)
+        if (i % 128 == 0)
             settle();
     }
-    assert_true(kept > 1500);
+    assert_true(kept > 6000);
+    assert_false(put(a, 0, 17000, 60, SECOND, &some)); // larger ones are not kept at all
     assert_true(atomic_load(&table.bytes) > table.bytes_max / 2);
     arena_free(a);
 }
@@ -122,14 +123,14 @@ static void waiting_to_be_freed_is_bounded(void **state)
     (void)state;
     struct arena *a = arena_new(0);
     unsigned some, dropped = 0;
-    for (unsigned i = 0; i < 2000 && dropped == 0; i++) { // 120 MB of one name: the thread that frees is slower
-        dropped += !put(a, 0, 60000, 60, SECOND, &some);
+    for (unsigned i = 0; i < 8000 && dropped == 0; i++) { // 120 MB of one name: the thread that frees is slower
+        dropped += !put(a, 0, 15000, 60, SECOND, &some);
         assert_true(atomic_load(&table.retired) <= TABLE_RETIRED_MAX + 65536);
         arena_reset(a);
     }
     settle();
     assert_int_equal(atomic_load(&table.retired), 0);
-    assert_true(put(a, 0, 60000, 60, SECOND, &some));
+    assert_true(put(a, 0, 15000, 60, SECOND, &some));
     arena_free(a);
 }
 
