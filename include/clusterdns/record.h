@@ -36,6 +36,8 @@ enum rr_type {
     RR_ANY = 255,
     RR_CAA = 257,
 };
+#define RR_META_FIRST 249 ///< TKEY … ANY: types of questions and of messages, never of data (RFC 6895 §3.1) …
+#define RR_META_LAST 255  ///< … the last of them
 /// Classes by number (RFC 1035 §3.2.4, RFC 2136 NONE).
 enum rr_class { CLASS_IN = 1, CLASS_CH = 3, CLASS_HS = 4, CLASS_NONE = 254, CLASS_ANY = 255 };
 /// Response codes, the extended ones included (RFC 1035 §4.1.1, RFC 6891 §9).

@@ -97,11 +97,35 @@ static void read_named_rdata(struct unpacker *u, const struct rdata_shape *shape
     rr->rdlen = (uint16_t)whole;
 }
 
+// Is it made of character-strings (RFC 1035 §3.3)?
+static bool is_strings(const uint8_t *rdata, size_t size)
+{
+    struct reader r = reader_init(rdata, size);
+    while (r.error == 0 && reader_left(&r) > 0)
+        reader_bytes(&r, reader_u8(&r));
+    return r.error == 0;
+}
+
+// Would a client be able to read it? Of types whose rdata is not looked at it is not known.
+static bool is_readable(const struct record *rr, const uint8_t *rdata)
+{
+    switch (rr->type) {
+    case RR_A:
+        return rr->class_ != CLASS_IN || rr->rdlen == 4;
+    case RR_AAAA:
+        return rr->class_ != CLASS_IN || rr->rdlen == 16;
+    case RR_TXT:
+    case RR_HINFO:
+        return is_strings(rdata, rr->rdlen);
+    default:
+        return rr->type < RR_META_FIRST || rr->type > RR_META_LAST; // TSIG and its like are between two servers
+    }
+}
+
 static void read_plain_rdata(struct unpacker *u, struct record *rr)
 {
-    size_t address = rr->class_ != CLASS_IN ? 0 : rr->type == RR_A ? 4 : rr->type == RR_AAAA ? 16 : 0;
     const uint8_t *bytes = reader_bytes(&u->r, rr->rdlen);
-    if (address != 0 && rr->rdlen != address)
+    if (u->r.error == 0 && !is_readable(rr, bytes))
         reader_fail(&u->r, CDNS_ESYNTAX);
     uint8_t *copy = u->r.error == 0 ? alloc(u, rr->rdlen) : NULL;
     if (copy == NULL)
