@@ -56,19 +56,20 @@ static long echo_tcp(void *arg, struct tcp_connection *connection, const uint8_t
     return (long)size;
 }
 
-// Serves for ever; tells the port.
-static _Noreturn void serve(int port_to)
+// Serves for ever; tells where.
+static _Noreturn void serve(int to)
 {
-    union sockaddr_any address = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    union sockaddr_any at[2], any = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
     uv_loop_t *loop = uv_default_loop();
     struct udp_listener *udp;
     struct tcp_listener *tcp;
     stay_on(0);
-    if (udp_listen(loop, &address, echo_udp, NULL, &udp) != 0)
+    if (udp_listen(loop, &any, echo_udp, NULL, &udp) != 0 ||
+        tcp_listen(loop, &any, &tcp_limits_default, echo_tcp, NULL, &tcp) != 0)
         fail("echo");
-    udp_address(udp, &address);
-    if (tcp_listen(loop, &address, &tcp_limits_default, echo_tcp, NULL, &tcp) != 0 ||
-        write(port_to, &address, sizeof(address)) != sizeof(address))
+    udp_address(udp, &at[UPSTREAM_UDP]);
+    tcp_address(tcp, &at[UPSTREAM_TCP]);
+    if (write(to, at, sizeof(at)) != sizeof(at))
         fail("echo");
     (void)uv_run(loop, UV_RUN_DEFAULT);
     exit(0);
@@ -86,7 +87,7 @@ static uint64_t cpu_ns(pid_t pid)
 // ---- Who asks
 
 static uv_loop_t loop;
-static struct upstream *server;
+static struct upstream *server; // asked now
 static enum upstream_way way;
 static unsigned long left, answered, failed;
 
@@ -130,10 +131,14 @@ static void run(unsigned long questions)
         (void)uv_run(&loop, UV_RUN_ONCE);
 }
 
-static void measure(const char *name, unsigned long questions, pid_t echo)
+static void measure(const char *name, const union sockaddr_any *address, unsigned long questions, pid_t echo)
 {
+    struct upstream_options options = {.address = *address, .expire_ns = 5 * PATIENCE_NS};
+    char error[CONFIG_ERROR_MAX];
     double best = 0, best_echo = 0;
     unsigned long lost = 0;
+    if (upstream_get(&options, &server, error) != 0)
+        fail(error);
     run(questions / 10);
     for (unsigned i = 0; i < ROUNDS; i++) {
         uint64_t own = cpu_ns(0), theirs = cpu_ns(echo);
@@ -148,35 +153,31 @@ static void measure(const char *name, unsigned long questions, pid_t echo)
     }
     printf("%s: %.0f ns a question; its echo %.0f ns; %.2f times; %lu lost\n", name, best, best_echo, best / best_echo,
            lost);
+    upstream_put(server);
 }
 
 int main(int argc, char **argv)
 {
     unsigned long questions = argc > 1 ? strtoul(argv[1], NULL, 10) : 200000;
-    struct upstream_options options = {.expire_ns = 5 * PATIENCE_NS};
-    char error[CONFIG_ERROR_MAX];
-    int port[2];
-    if (questions < WINDOW || pipe(port) != 0)
+    union sockaddr_any at[2];
+    int from[2];
+    if (questions < WINDOW || pipe(from) != 0)
         fail("usage: upstream [QUESTIONS]");
     pid_t echo = fork();
     if (echo < 0)
         fail("fork");
     if (echo == 0)
-        serve(port[1]);
+        serve(from[1]);
+    close(from[1]);
     stay_on(1);
-    if (read(port[0], &options.address, sizeof(options.address)) != sizeof(options.address) || uv_loop_init(&loop) != 0)
+    if (read(from[0], at, sizeof(at)) != sizeof(at) || uv_loop_init(&loop) != 0)
         fail("start");
-    if (upstream_get(&options, &server, error) != 0) {
-        (void)fprintf(stderr, "upstream: %s\n", error);
-        return 1;
-    }
     way = UPSTREAM_UDP;
-    measure("UDP", questions, echo);
+    measure("UDP", &at[way], questions, echo);
     way = UPSTREAM_TCP;
-    measure("TCP", questions, echo);
+    measure("TCP", &at[way], questions, echo);
     upstream_close_loop(&loop);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
-    upstream_put(server);
     (void)kill(echo, SIGKILL);
     (void)waitpid(echo, NULL, 0);
     return 0;
