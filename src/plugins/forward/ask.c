@@ -10,6 +10,8 @@
 #define ATTEMPTS_MAX (2 * FORWARD_UPSTREAMS) // whatever max_connect_attempts says
 #define STALE_MAX 2 // times that a connection which was closed meanwhile is made up for by another
 
+_Static_assert(MESSAGE_QUESTION_MAX == UPSTREAM_QUESTION_MAX, "every question can be sent");
+
 static struct metric_family broken_family = {
     .name = "coredns_forward_healthcheck_broken_total",
     .help = "Questions for which all upstreams were down.",

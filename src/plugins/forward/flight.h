@@ -56,6 +56,8 @@ struct flights {
     struct flight all[FORWARD_WAITING];
 };
 
+// --- flight.c
+
 /// Every worker's flights are there until as many flights_put() as flights_get(). CDNS_ENOMEM. Main thread.
 int flights_get(void) CDNS_MUSTCHECK;
 void flights_put(void);
@@ -79,10 +81,14 @@ void flight_free(struct flight *x);
 /// Fills `hash` of a flight that has its question.
 void flight_hash(struct flight *x, const struct query *q);
 
+// --- ask.c
+
 /// Makes what is counted. Main thread.
 void ask_init(void);
 /// Asks the next upstream, or ends the flight.
 void ask_next(struct flight *x);
+
+// --- answer.c
 
 /// The flight has failed: every waiter is told `x->why`.
 void answer_failure(struct flight *x);
@@ -91,5 +97,7 @@ void answer_waiters(struct flight *x, const struct message_answer *answer, const
 /// Sends every waiter on to the directives after the flight's, and ends the flight.
 void answer_elsewhere(struct flight *x);
 
-/// The way in, from stanza `first` on. query.c
+// --- forward.c
+
+/// The way in, from stanza `first` on.
 enum verdict forward_from(struct forward *f, struct query *q, size_t first);
