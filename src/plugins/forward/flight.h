@@ -25,7 +25,7 @@ struct flight {
 
     struct forward *forward;
     struct stanza *stanza;
-    struct upstream_set *set;
+    struct upstream_set *set; ///< NULL when nobody waits any more
     struct message_question question;
     bool stream; ///< over TCP from the start
 
@@ -72,7 +72,7 @@ struct flight *flight_add(struct flights *f, const struct flight *like);
 int flight_join(struct flight *x, struct query *q) CDNS_MUSTCHECK;
 /// The query waits no more; returns its flight. NULL: it did not wait.
 struct flight *flight_leave(struct flights *f, const struct query *q);
-/// The same for a waiter.
+/// The same for a waiter. With the last one the flight leaves its set.
 void flight_remove(struct waiter *w);
 /// No question joins the flight from now on.
 void flight_close(struct flight *x);

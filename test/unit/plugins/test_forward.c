@@ -167,6 +167,8 @@ static void asked_once(void **state)
     assert_string_equal(b->answer, "WWW.example.ORG. A 7");
     assert_string_equal(c->answer, "www.example.org. A 7");
     assert_true(a->ra && b->ra && c->ra);
+    assert_int_equal(b->users, 1 + COUNT(others));
+    assert_int_equal(c->users, COUNT(others)); // before the last one lets go of the generation
     unsigned before = nrequests;
     ask("www.example.org A"); // that flight has ended
     assert_int_equal(nrequests, before + 1);
