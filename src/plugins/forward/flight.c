@@ -121,20 +121,15 @@ void flight_close(struct flight *x)
     x->ending = true;
 }
 
-static void leave_set(struct flight *x)
-{
-    if (x->set != NULL)
-        set_leave(x->set, x->of->worker);
-    x->set = NULL;
-}
-
 void flight_free(struct flight *x)
 {
     flight_close(x);
     if (x->request != NULL)
         upstream_cancel(x->request);
     x->request = NULL;
-    leave_set(x);
+    set_leave(x->set, x->of->worker);
+    if (x->landing != NULL)
+        flight_landed(x->landing);
     x->of->flying--;
     x->next = x->of->idle;
     x->of->idle = x;
@@ -174,8 +169,6 @@ void flight_remove(struct waiter *w)
         atomic_fetch_sub(&x->stanza->concurrent, 1);
     if (x->waiters != NULL) // whoever waits longest is the one who asks
         x->question.qname = x->waiters->q->qname_asked;
-    else // the set is the generation's, which nobody pins when the query has been resumed
-        leave_set(x);
 }
 
 struct flight *flight_leave(struct flights *f, const struct query *q)

@@ -21,11 +21,13 @@ struct flight {
     struct waiter *waiters; ///< the first one's question is the one that is sent
     struct waiter **last;
     uint64_t hash;
-    bool ending; ///< waiters are being served; nobody joins
+    bool ending;             ///< nobody joins any more; waiters are served
+    bool serving;            ///< … now: it stays when none is left
+    struct landing *landing; ///< waiters are served in turns; or NULL
 
     struct forward *forward;
     struct stanza *stanza;
-    struct upstream_set *set; ///< NULL when nobody waits any more
+    struct upstream_set *set;
     struct message_question question;
     bool stream; ///< over TCP from the start
 
@@ -52,6 +54,8 @@ struct flights {
     unsigned used;         ///< of `all`, ever
     struct flight *idle;
     struct waiter *waiters;
+    struct landing *landings; ///< in the order in which they are served
+    size_t landing_bytes;     ///< that these take
     struct flight *buckets[FORWARD_WAITING];
     struct flight all[FORWARD_WAITING];
 };
@@ -72,7 +76,7 @@ struct flight *flight_add(struct flights *f, const struct flight *like);
 int flight_join(struct flight *x, struct query *q) CDNS_MUSTCHECK;
 /// The query waits no more; returns its flight. NULL: it did not wait.
 struct flight *flight_leave(struct flights *f, const struct query *q);
-/// The same for a waiter. With the last one the flight leaves its set.
+/// The same for a waiter.
 void flight_remove(struct waiter *w);
 /// No question joins the flight from now on.
 void flight_close(struct flight *x);
@@ -92,10 +96,13 @@ void ask_next(struct flight *x);
 
 /// The flight has failed: every waiter is told `x->why`.
 void answer_failure(struct flight *x);
-/// Gives every waiter the answer and ends the flight. `answer`: what the first one has in its arena already, or NULL.
-void answer_waiters(struct flight *x, const struct message_answer *answer, const uint8_t *message, size_t size);
+/// Gives every waiter the answer, which can be read, and ends the flight. This and the other two serve few waiters at
+/// once, many in turns of the loop: then the flight is there for some time, and its waiters can still leave.
+void answer_waiters(struct flight *x, const uint8_t *message, size_t size);
 /// Sends every waiter on to the directives after the flight's, and ends the flight.
 void answer_elsewhere(struct flight *x);
+/// The flight's turns are over, or nobody waits for them.
+void flight_landed(struct landing *l);
 
 // --- forward.c
 

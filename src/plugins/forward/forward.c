@@ -154,7 +154,7 @@ static void forward_cancel(void *self, struct query *q)
 {
     (void)self;
     struct flight *x = flight_leave(flights_of(q->worker), q);
-    if (x != NULL && x->waiters == NULL && !x->ending)
+    if (x != NULL && x->waiters == NULL && !x->serving)
         flight_free(x);
 }
 

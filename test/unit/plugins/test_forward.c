@@ -193,6 +193,76 @@ static void the_first_goes_away(void **state)
     stop_serving();
 }
 
+static unsigned count_done(const struct asked *from, unsigned n)
+{
+    unsigned done = 0;
+    for (unsigned i = 0; i < n; i++)
+        done += from[i].done;
+    return done;
+}
+
+// What many wait for is given to some in each turn of the loop; others are answered between.
+static void many_land_in_turns(void **state)
+{
+    (void)state;
+    serve("forward . 10.0.0.1");
+    struct asked *first = ask("www.example.org A");
+    for (int i = 1; i < 100; i++)
+        ask(i == 50 ? "WWW.example.org A" : "www.example.org A");
+    assert_int_equal(nrequests, 1);
+    answer(latest(), FLAG_RA, "\7");
+    assert_in_range(count_done(first, 100), 0, 32);
+    struct asked *other = ask("www.example.org A"); // that flight has ended
+    assert_int_equal(nrequests, 2);
+    answer(latest(), 0, "\1");
+    assert_string_equal(other->answer, "www.example.org. A 1");
+    chain_expire(first[99].exchange);
+    assert_string_equal(first[99].fail, "query timed out");
+    for (unsigned turns = 0, last = 1; last < 100; turns++) {
+        uv_run(&worker.loop, UV_RUN_NOWAIT);
+        unsigned now = count_done(first, 100);
+        assert_in_range(now, last + 1, last + 32);
+        assert_true(turns < 100);
+        last = now;
+    }
+    assert_string_equal(first[98].answer, "www.example.org. A 7");
+    assert_string_equal(first[50].answer, "WWW.example.org. A 7");
+    assert_true(first[98].ra && first[98].users == 0);
+    stop_serving();
+}
+
+// … of which large messages are given to fewer, and only so many wait.
+static void large_messages_land_in_turns(void **state)
+{
+    (void)state;
+    static uint8_t message[65535];
+    char question[64];
+    serve("forward . 10.0.0.1 {\nforce_tcp\n}");
+    for (unsigned i = 0; i < 70; i++)
+        for (unsigned k = 0; k < 6; k++) {
+            snprintf(question, sizeof question, "n%u.example A", i);
+            ask(question);
+        }
+    assert_int_equal(nrequests, 70);
+    for (unsigned i = 0; i < 70; i++) {
+        make_answer(&requests[i], 0, "\1", message); // and zeroes behind its record
+        end_request(&requests[i], (struct upstream_result){.message = message, .size = sizeof message});
+    }
+    unsigned before = count_done(asked, 420);
+    assert_in_range(before, 6, 60); // for which there is no room
+    assert_string_equal(asked[419].fail, "too many queries wait for a large answer");
+    uv_run(&worker.loop, UV_RUN_NOWAIT);
+    assert_in_range(count_done(asked, 420), before + 1, before + 4);
+    assert_string_equal(asked[0].answer, "n0.example. A 1");
+    chain_expire(asked[4].exchange); // nobody is left of the first one
+    chain_expire(asked[5].exchange);
+    uv_run(&worker.loop, UV_RUN_NOWAIT);
+    uv_run(&worker.loop, UV_RUN_NOWAIT);
+    assert_string_equal(asked[6].answer, "n1.example. A 1");
+    stop_serving(); // with most of them waiting for their turn
+    assert_int_equal(count_done(asked, 420), 420);
+}
+
 // --- failures
 
 static void the_next_upstream(void **state)
@@ -698,6 +768,8 @@ int main(void)
         cmocka_unit_test(only_queries),
         cmocka_unit_test(asked_once),
         cmocka_unit_test(the_first_goes_away),
+        cmocka_unit_test(many_land_in_turns),
+        cmocka_unit_test(large_messages_land_in_turns),
         cmocka_unit_test(the_next_upstream),
         cmocka_unit_test(all_attempts_fail),
         cmocka_unit_test(nothing_can_be_sent),
