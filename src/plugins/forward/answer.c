@@ -55,14 +55,13 @@ static void answer_one(struct flight *x, struct query *q, const uint8_t *message
         query_resume(q, query_fail(q, RCODE_SERVFAIL, "%s", error_text(rc)));
         return;
     }
-    (void)x;
     r->answer = a.answer;
     r->authority = a.authority;
     r->additional = a.additional;
     r->rcode = a.rcode;
     r->aa = a.aa;
     r->ra = a.ra;
-    r->ad = a.ad;
+    r->ad = a.ad && (q->ad || q->do_ || !x->question.ad); // RFC 6840 §5.8
     r->tc = a.tc;
     if (!same_case(message, size, q)) {
         set_case(&r->answer, q);

@@ -20,7 +20,7 @@ struct flight {
     struct flights *of;
     struct waiter *waiters; ///< the first one's question is the one that is sent
     struct waiter **last;
-    uint64_t hash;
+    uint64_t hash;           ///< of name, type and class
     bool ending;             ///< nobody joins any more; waiters are served
     bool serving;            ///< … now: it stays when none is left
     struct landing *landing; ///< waiters are served in turns; or NULL
@@ -68,8 +68,8 @@ void flights_put(void);
 /// The worker's.
 struct flights *flights_of(unsigned worker);
 
-/// The flight of an identical question, or NULL.
-struct flight *flight_find(struct flights *f, const struct flight *like);
+/// The flight of an identical question, or NULL: then `*others` are on their way with its name, type and class.
+struct flight *flight_find(struct flights *f, const struct flight *like, unsigned *others);
 /// Takes `like` (with its question, stanza, set) into the worker's table; there is room whenever a waiter may be added.
 struct flight *flight_add(struct flights *f, const struct flight *like);
 /// Has the query wait for the flight. CDNS_ENOMEM.
