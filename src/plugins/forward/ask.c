@@ -10,6 +10,8 @@
 #define ATTEMPTS_MAX (2 * FORWARD_UPSTREAMS) // whatever max_connect_attempts says
 #define STALE_MAX 2 // times that a connection which was closed meanwhile is made up for by another
 
+_Static_assert(MESSAGE_QUESTION_MAX == UPSTREAM_QUESTION_MAX, "every question can be sent");
+
 static struct metric_family broken_family = {
     .name = "coredns_forward_healthcheck_broken_total",
     .help = "Questions for which all upstreams were down.",
@@ -143,20 +145,12 @@ static bool is_last_stanza(const struct flight *x)
     return x->stanza == &x->forward->stanzas[x->forward->n - 1];
 }
 
-// May the question be asked again after this answer? Then nothing of it is kept in a query that goes on waiting.
-static bool may_go_on(const struct flight *x, const uint8_t *message, size_t size)
-{
-    const struct stanza *s = x->stanza;
-    bool truncated = size > 2 && (message[2] & 2) != 0;
-    return (truncated && !x->over_tcp) || s->failover_rcodes != 0 || s->next_rcodes != 0 || s->next_on_nodata;
-}
-
 static void answered(struct flight *x, const uint8_t *message, size_t size)
 {
     const struct stanza *s = x->stanza;
     struct message_answer a;
-    bool passing = may_go_on(x, message, size);
-    int rc = message_answer_read(passing ? x->of->scratch : x->waiters->q->arena, message, size, &a);
+    // Not in a query's arena: of an answer that is not the last word nothing is kept while it goes on waiting.
+    int rc = message_answer_read(x->of->scratch, message, size, &a);
     arena_reset(x->of->scratch);
     if (rc != 0) {
         attempt_failed(x, CDNS_EIO, rc == CDNS_ENOMEM ? "answer too large" : "malformed answer");
@@ -174,7 +168,7 @@ static void answered(struct flight *x, const uint8_t *message, size_t size)
                ((s->next_rcodes & bit) != 0 || (s->next_on_nodata && a.rcode == RCODE_NOERROR && a.answer.n == 0))) {
         answer_elsewhere(x);
     } else {
-        answer_waiters(x, passing ? NULL : &a, message, size);
+        answer_waiters(x, message, size);
     }
 }
 

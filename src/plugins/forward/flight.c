@@ -56,11 +56,11 @@ struct flights *flights_of(unsigned worker)
 
 // --- the table
 
-// What of the header and OPT makes a question another one.
+// What of the header and OPT makes a question another one. Not AD: who asks first says whether it is sent.
 static uint8_t flags_of(const struct flight *x)
 {
     const struct message_question *q = &x->question;
-    return (uint8_t)(q->rd | q->cd << 1 | q->ad << 2 | q->edns << 3 | q->do_ << 4 | x->stream << 5);
+    return (uint8_t)(q->rd | q->cd << 1 | q->edns << 2 | q->do_ << 3 | x->stream << 4);
 }
 
 void flight_hash(struct flight *x, const struct query *q)
@@ -72,24 +72,25 @@ void flight_hash(struct flight *x, const struct query *q)
     *end++ = (uint8_t)q->qtype;
     *end++ = (uint8_t)(q->qclass >> 8);
     *end++ = (uint8_t)q->qclass;
-    *end++ = flags_of(x);
     x->hash = hash_bytes(key, (size_t)(end - key));
 }
 
-static bool alike(const struct flight *a, const struct flight *b)
+static bool same_name(const struct flight *a, const struct flight *b)
 {
     const struct message_question *p = &a->question, *q = &b->question;
-    return a->hash == b->hash && a->stanza == b->stanza && a->set == b->set && flags_of(a) == flags_of(b) &&
-           p->qtype == q->qtype && p->qclass == q->qclass && p->edns_size == q->edns_size &&
-           name_equal(p->qname, q->qname);
+    return a->hash == b->hash && p->qtype == q->qtype && p->qclass == q->qclass && name_equal(p->qname, q->qname);
 }
 
-struct flight *flight_find(struct flights *f, const struct flight *like)
+struct flight *flight_find(struct flights *f, const struct flight *like, unsigned *others)
 {
-    struct flight *x = f->buckets[like->hash % FORWARD_WAITING];
-    while (x != NULL && !alike(x, like))
-        x = x->next;
-    return x;
+    *others = 0;
+    for (struct flight *x = f->buckets[like->hash % FORWARD_WAITING]; x != NULL; x = x->next)
+        if (same_name(x, like)) {
+            if (x->stanza == like->stanza && x->set == like->set && flags_of(x) == flags_of(like))
+                return x;
+            ++*others;
+        }
+    return NULL;
 }
 
 struct flight *flight_add(struct flights *f, const struct flight *like)
@@ -128,6 +129,8 @@ void flight_free(struct flight *x)
         upstream_cancel(x->request);
     x->request = NULL;
     set_leave(x->set, x->of->worker);
+    if (x->landing != NULL)
+        flight_landed(x->landing);
     x->of->flying--;
     x->next = x->of->idle;
     x->of->idle = x;

@@ -20,8 +20,10 @@ struct flight {
     struct flights *of;
     struct waiter *waiters; ///< the first one's question is the one that is sent
     struct waiter **last;
-    uint64_t hash;
-    bool ending; ///< waiters are being served; nobody joins
+    uint64_t hash;           ///< of name, type and class
+    bool ending;             ///< nobody joins any more; waiters are served
+    bool serving;            ///< … now: it stays when none is left
+    struct landing *landing; ///< waiters are served in turns; or NULL
 
     struct forward *forward;
     struct stanza *stanza;
@@ -52,9 +54,13 @@ struct flights {
     unsigned used;         ///< of `all`, ever
     struct flight *idle;
     struct waiter *waiters;
+    struct landing *landings; ///< in the order in which they are served
+    size_t landing_bytes;     ///< that these take
     struct flight *buckets[FORWARD_WAITING];
     struct flight all[FORWARD_WAITING];
 };
+
+// --- flight.c
 
 /// Every worker's flights are there until as many flights_put() as flights_get(). CDNS_ENOMEM. Main thread.
 int flights_get(void) CDNS_MUSTCHECK;
@@ -62,8 +68,8 @@ void flights_put(void);
 /// The worker's.
 struct flights *flights_of(unsigned worker);
 
-/// The flight of an identical question, or NULL.
-struct flight *flight_find(struct flights *f, const struct flight *like);
+/// The flight of an identical question, or NULL: then `*others` are on their way with its name, type and class.
+struct flight *flight_find(struct flights *f, const struct flight *like, unsigned *others);
 /// Takes `like` (with its question, stanza, set) into the worker's table; there is room whenever a waiter may be added.
 struct flight *flight_add(struct flights *f, const struct flight *like);
 /// Has the query wait for the flight. CDNS_ENOMEM.
@@ -79,17 +85,26 @@ void flight_free(struct flight *x);
 /// Fills `hash` of a flight that has its question.
 void flight_hash(struct flight *x, const struct query *q);
 
+// --- ask.c
+
 /// Makes what is counted. Main thread.
 void ask_init(void);
 /// Asks the next upstream, or ends the flight.
 void ask_next(struct flight *x);
 
+// --- answer.c
+
 /// The flight has failed: every waiter is told `x->why`.
 void answer_failure(struct flight *x);
-/// Gives every waiter the answer and ends the flight. `answer`: what the first one has in its arena already, or NULL.
-void answer_waiters(struct flight *x, const struct message_answer *answer, const uint8_t *message, size_t size);
+/// Gives every waiter the answer, which can be read, and ends the flight. This and the other two serve few waiters at
+/// once, many in turns of the loop: then the flight is there for some time, and its waiters can still leave.
+void answer_waiters(struct flight *x, const uint8_t *message, size_t size);
 /// Sends every waiter on to the directives after the flight's, and ends the flight.
 void answer_elsewhere(struct flight *x);
+/// The flight's turns are over, or nobody waits for them.
+void flight_landed(struct landing *l);
 
-/// The way in, from stanza `first` on. query.c
+// --- forward.c
+
+/// The way in, from stanza `first` on.
 enum verdict forward_from(struct forward *f, struct query *q, size_t first);

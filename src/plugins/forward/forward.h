@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// The plugin forward. setup.c reads the directives; target.c what is behind TO, with resolv.c for files; set.c keeps
-/// the upstreams that new questions are asked of; policy.c puts them in order; peer.c knows which are down; flight.c
-/// which questions are being asked, and who waits; ask.c asks, again and elsewhere; answer.c gives waiters what came of
-/// it.
+/// The plugin forward. forward.c has the hooks: the way in (.query), and the instance's life; setup.c reads the
+/// directives; target.c what is behind TO, with resolv.c for files; set.c keeps the upstreams that new questions are
+/// asked of; policy.c puts them in order; peer.c knows which are down; flight.c which questions are being asked, and
+/// who waits; ask.c asks, again and elsewhere; answer.c gives waiters what came of it.
 #include "net/upstream.h"
 #include <clusterdns/metrics.h>
 #include <clusterdns/plugin.h>
@@ -13,6 +13,7 @@
 #define FORWARD_TOS 15         ///< TO arguments of a directive, as CoreDNS
 #define FORWARD_UPSTREAMS 64   ///< upstreams of a directive, with those that files name
 #define FORWARD_WAITING 2048   ///< questions that may wait on a worker at a time
+#define FORWARD_SAME 4         ///< of them with one name, type and class, asked in different ways
 #define FORWARD_RCODES 24      ///< rcodes that have a name, 0 to 23
 #define FORWARD_EDNS_SIZE 1232 ///< largest UDP answer that upstreams are asked for (RFC 9715)
 
@@ -74,7 +75,8 @@ struct peer {
 };
 enum peer_proto { PEER_UDP, PEER_TCP, PEER_TLS };
 
-/// The peer with these options, made if there is none. Texts as upstream_get(). Main thread.
+/// The peer with these options, made if there is none. On an error the text is in `error` (CONFIG_ERROR_MAX
+/// bytes), or empty: error_text(). Main thread.
 int peer_get(const struct upstream_options *options, const struct health_options *health, struct uv_loop_s *loop,
              struct peer **out, char *error) CDNS_MUSTCHECK;
 /// Gives it back. Main thread.
@@ -103,7 +105,7 @@ struct upstream_set {
     struct peer *peers[];
 };
 /// Makes the targets the stanza's upstreams for new questions; frees former ones that nobody uses. On an error, text as
-/// upstream_get(), all stays as it was. Main thread.
+/// peer_get(), all stays as it was. Main thread.
 int set_publish(struct stanza *s, const struct targets *targets, struct uv_loop_s *loop, char *error) CDNS_MUSTCHECK;
 /// Frees former sets that nobody uses any more. Main thread.
 void set_reclaim(struct stanza *s);

@@ -19,6 +19,7 @@ struct asked {
     struct outcome outcome;
     char fail[256], answer[512];
     bool tc, aa, ra, ad;
+    unsigned users;            // questions that used the upstreams of the first forward at that moment
     struct exchange *exchange; // until done
 };
 static struct asked asked[4200];
@@ -87,6 +88,14 @@ static void print_records(const struct records *set, char *out, size_t size)
     }
 }
 
+static unsigned users_of(const struct block *b)
+{
+    if (b->instances[0].plugin != plugin_forward)
+        return 0;
+    const struct forward *f = b->instances[0].self;
+    return atomic_load(&atomic_load(&f->stanzas[0].set)->users[0]);
+}
+
 static void deliver(struct exchange *x, struct outcome *o)
 {
     struct asked *a = x->client.prompt == NULL ? (struct asked *)(void *)x->client.tcp : NULL;
@@ -99,6 +108,7 @@ static void deliver(struct exchange *x, struct outcome *o)
     a->aa = x->q.reply.aa;
     a->ra = x->q.reply.ra;
     a->ad = x->q.reply.ad;
+    a->users = users_of(x->block);
     snprintf(a->fail, sizeof a->fail, "%s", x->q.reply.fail_text != NULL ? x->q.reply.fail_text : "");
     print_records(&x->q.reply.answer, a->answer, sizeof a->answer);
 }

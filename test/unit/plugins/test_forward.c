@@ -38,9 +38,9 @@ static void header_bits(void **state)
         {"a.example A", {1, 0}, 0, 0},
         {"a.example A nord", {0, 0}, 0, 0},
         {"a.example A cd ad", {1, 0x30}, 0, 0},
-        {"a.example A edns=512", {1, 0}, 1, 512},
-        {"a.example A edns=100", {1, 0}, 1, 512},
-        {"a.example A edns=1000", {1, 0}, 1, 1000},
+        {"a.example A edns=512", {1, 0}, 1, 1232},
+        {"a.example A edns=100", {1, 0}, 1, 1232},
+        {"a.example A edns=1000", {1, 0}, 1, 1232},
         {"a.example A edns=4096", {1, 0}, 1, 1232},
         {"a.example A edns=4096 do", {1, 0}, 0x8001, 1232},
     };
@@ -154,9 +154,8 @@ static void asked_once(void **state)
     struct asked *a = ask("www.example.org A"), *b = ask("WWW.example.ORG A"), *c = ask("www.example.org A");
     assert_int_equal(nrequests, 1);
     static const char *const others[] = {
-        "www.example.org AAAA",       "www.example.org A tcp", "www.example.org A nord",
-        "www.example.org A cd",       "www.example.org A ad",  "www.example.org A edns=1232",
-        "www.example.org A edns=512", "www.example.org A do",  "ww.example.org A",
+        "www.example.org AAAA", "www.example.org A tcp", "www.example.org A cd",
+        "www.example.org A do", "ww.example.org A",
     };
     for (unsigned i = 0; i < COUNT(others); i++) {
         ask(others[i]);
@@ -167,9 +166,44 @@ static void asked_once(void **state)
     assert_string_equal(b->answer, "WWW.example.ORG. A 7");
     assert_string_equal(c->answer, "www.example.org. A 7");
     assert_true(a->ra && b->ra && c->ra);
+    assert_int_equal(b->users, 1 + COUNT(others));
+    assert_int_equal(c->users, COUNT(others)); // before the last one lets go of the generation
     unsigned before = nrequests;
     ask("www.example.org A"); // that flight has ended
     assert_int_equal(nrequests, before + 1);
+    stop_serving();
+}
+
+// A name is never asked for in so many ways that guessing an answer gets easier (RFC 5452 §5), whatever clients say.
+static void few_ways_to_ask(void **state)
+{
+    (void)state;
+    char question[64];
+    serve("forward . 10.0.0.1 {\nmax_concurrent 2000\n}");
+    uint64_t before = counted("clusterdns_forward_overload_rejects_total");
+    struct asked *a = ask("www.example.org A edns=1232 ad"), *b = ask("www.example.org A edns=512");
+    for (unsigned i = 512; i < 1300; i++) {
+        snprintf(question, sizeof question, "www.example.org A edns=%u%s", i, i % 2 != 0 ? " ad" : "");
+        assert_false(ask(question)->done);
+    }
+    assert_int_equal(nrequests, 1);
+    ask("www.example.org A");
+    ask("www.example.org A do");
+    ask("www.example.org A cd");
+    assert_int_equal(nrequests, 4);
+    const struct asked *fifth = ask("WWW.example.org A nord");
+    assert_int_equal(nrequests, 4);
+    assert_int_equal(fifth->outcome.rcode, RCODE_SERVFAIL);
+    assert_string_equal(fifth->fail, "this name and type is being asked for in 4 other ways already");
+    assert_int_equal(counted("clusterdns_forward_overload_rejects_total"), before + 1);
+    assert_false(ask("www.example.org A cd")->done); // one of the four
+    assert_false(ask("www.example.org AAAA nord")->done);
+    answer(&requests[1], 0, "\1");
+    assert_false(ask("www.example.org A nord")->done);
+    assert_int_equal(nrequests, 6);
+    answer(&requests[0], FLAG_AD, "\1");
+    uv_run(&worker.loop, UV_RUN_NOWAIT);
+    assert_true(a->done && b->done && a->ad && !b->ad); // AD is for who has asked for it
     stop_serving();
 }
 
@@ -189,6 +223,76 @@ static void the_first_goes_away(void **state)
     chain_expire(a->exchange);
     assert_false(latest()->under_way); // nobody waits: nothing is asked any more
     stop_serving();
+}
+
+static unsigned count_done(const struct asked *from, unsigned n)
+{
+    unsigned done = 0;
+    for (unsigned i = 0; i < n; i++)
+        done += from[i].done;
+    return done;
+}
+
+// What many wait for is given to some in each turn of the loop; others are answered between.
+static void many_land_in_turns(void **state)
+{
+    (void)state;
+    serve("forward . 10.0.0.1");
+    struct asked *first = ask("www.example.org A");
+    for (int i = 1; i < 100; i++)
+        ask(i == 50 ? "WWW.example.org A" : "www.example.org A");
+    assert_int_equal(nrequests, 1);
+    answer(latest(), FLAG_RA, "\7");
+    assert_in_range(count_done(first, 100), 0, 32);
+    struct asked *other = ask("www.example.org A"); // that flight has ended
+    assert_int_equal(nrequests, 2);
+    answer(latest(), 0, "\1");
+    assert_string_equal(other->answer, "www.example.org. A 1");
+    chain_expire(first[99].exchange);
+    assert_string_equal(first[99].fail, "query timed out");
+    for (unsigned turns = 0, last = 1; last < 100; turns++) {
+        uv_run(&worker.loop, UV_RUN_NOWAIT);
+        unsigned now = count_done(first, 100);
+        assert_in_range(now, last + 1, last + 32);
+        assert_true(turns < 100);
+        last = now;
+    }
+    assert_string_equal(first[98].answer, "www.example.org. A 7");
+    assert_string_equal(first[50].answer, "WWW.example.org. A 7");
+    assert_true(first[98].ra && first[98].users == 0);
+    stop_serving();
+}
+
+// … of which large messages are given to fewer, and only so many wait.
+static void large_messages_land_in_turns(void **state)
+{
+    (void)state;
+    static uint8_t message[65535];
+    char question[64];
+    serve("forward . 10.0.0.1 {\nforce_tcp\n}");
+    for (unsigned i = 0; i < 70; i++)
+        for (unsigned k = 0; k < 6; k++) {
+            snprintf(question, sizeof question, "n%u.example A", i);
+            ask(question);
+        }
+    assert_int_equal(nrequests, 70);
+    for (unsigned i = 0; i < 70; i++) {
+        make_answer(&requests[i], 0, "\1", message); // and zeroes behind its record
+        end_request(&requests[i], (struct upstream_result){.message = message, .size = sizeof message});
+    }
+    unsigned before = count_done(asked, 420);
+    assert_in_range(before, 6, 60); // for which there is no room
+    assert_string_equal(asked[419].fail, "too many queries wait for a large answer");
+    uv_run(&worker.loop, UV_RUN_NOWAIT);
+    assert_in_range(count_done(asked, 420), before + 1, before + 4);
+    assert_string_equal(asked[0].answer, "n0.example. A 1");
+    chain_expire(asked[4].exchange); // nobody is left of the first one
+    chain_expire(asked[5].exchange);
+    uv_run(&worker.loop, UV_RUN_NOWAIT);
+    uv_run(&worker.loop, UV_RUN_NOWAIT);
+    assert_string_equal(asked[6].answer, "n1.example. A 1");
+    stop_serving(); // with most of them waiting for their turn
+    assert_int_equal(count_done(asked, 420), 420);
 }
 
 // --- failures
@@ -695,7 +799,10 @@ int main(void)
         cmocka_unit_test(switched_off),
         cmocka_unit_test(only_queries),
         cmocka_unit_test(asked_once),
+        cmocka_unit_test(few_ways_to_ask),
         cmocka_unit_test(the_first_goes_away),
+        cmocka_unit_test(many_land_in_turns),
+        cmocka_unit_test(large_messages_land_in_turns),
         cmocka_unit_test(the_next_upstream),
         cmocka_unit_test(all_attempts_fail),
         cmocka_unit_test(nothing_can_be_sent),

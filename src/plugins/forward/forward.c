@@ -20,7 +20,7 @@ static struct metric_family rejects_family = {
 };
 static struct metric_family overload_family = {
     .name = "clusterdns_forward_overload_rejects_total",
-    .help = "Questions that failed because as many as may wait for upstreams were waiting.",
+    .help = "Questions that failed because as many as may wait for upstreams, or for one name there, were waiting.",
     .type = METRIC_COUNTER,
 };
 
@@ -79,9 +79,7 @@ static void describe(struct flight *x, struct forward *f, struct stanza *s, cons
                      .ad = q->ad,
                      .edns = edns,
                      .do_ = q->do_,
-                     .edns_size = !edns                             ? 0
-                                  : q->udp_size > FORWARD_EDNS_SIZE ? FORWARD_EDNS_SIZE
-                                                                    : q->udp_size},
+                     .edns_size = edns ? FORWARD_EDNS_SIZE : 0},
     };
     flight_hash(x, q);
 }
@@ -97,23 +95,33 @@ static void take_off(struct flight *x, const struct query *q)
     ask_next(x);
 }
 
+static enum verdict crowded(struct query *q)
+{
+    metric_count(overload, q->worker, 0, 1);
+    return query_fail(q, RCODE_SERVFAIL, "this name and type is being asked for in %u other ways already",
+                      FORWARD_SAME);
+}
+
 static enum verdict wait_for(struct forward *f, struct stanza *s, struct query *q)
 {
     struct flights *all = flights_of(q->worker);
     struct flight like;
     describe(&like, f, s, q);
     like.set = set_enter(s, q->worker);
-    struct flight *x = flight_find(all, &like);
+    unsigned others;
+    struct flight *x = flight_find(all, &like, &others);
     bool is_new = x == NULL;
-    if (is_new)
+    if (is_new && others < FORWARD_SAME)
         x = flight_add(all, &like);
     else
         set_leave(like.set, q->worker);
-    if (flight_join(x, q) != 0) {
-        if (is_new)
-            flight_free(x);
+    if (x == NULL || flight_join(x, q) != 0) {
         if (s->max_concurrent > 0)
             atomic_fetch_sub(&s->concurrent, 1);
+        if (is_new && x != NULL)
+            flight_free(x);
+        if (x == NULL)
+            return crowded(q);
         return query_fail(q, RCODE_SERVFAIL, "out of memory");
     }
     if (is_new)
@@ -154,7 +162,7 @@ static void forward_cancel(void *self, struct query *q)
 {
     (void)self;
     struct flight *x = flight_leave(flights_of(q->worker), q);
-    if (x != NULL && x->waiters == NULL && !x->ending)
+    if (x != NULL && x->waiters == NULL && !x->serving)
         flight_free(x);
 }
 
