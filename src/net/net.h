@@ -68,7 +68,9 @@ void udp_address(const struct udp_listener *listener, union sockaddr_any *addres
 /// Limits of TCP listeners; all finite (RFC 7766 §6.2.3, RFC 9210 §4). Times are kept to a millisecond.
 struct tcp_limits {
     unsigned connections; ///< open at a time on one listener (default 1024); past it the longest idle one is closed,
-                          ///< else one whose peer has taken nothing for a second, else the new one
+                          ///< else one whose peer has taken nothing for a second, else one of the client address that
+                          ///< has most, if that is more than an eighth (at least 1) and the new one's has less; else
+                          ///< the new one
     unsigned in_flight;   ///< questions of one connection being answered (default 128, at least 1); then reading pauses
     unsigned queries;     ///< questions a connection may ask in all; 0: no bound
     size_t queued_bytes;  ///< answers waiting in one connection's queue (default 256 KiB); then reading pauses
