@@ -27,6 +27,7 @@ struct tcp_connection {
     bool last_read;    ///< drained: no questions are taken after those that the kernel has received
     bool look;         ///< drained, and it has not been looked what the kernel has received
     unsigned refs;     ///< holds, and one of the loop's handle
+    uint16_t crowd;    ///< of its client's address: index in the listener's crowds
     unsigned asked;    ///< questions in all
     struct bytes in;   ///< received and not handled: a begun message, or what was read when reading paused
     struct bytes out;  ///< frames that the kernel did not take yet
@@ -39,6 +40,8 @@ struct tcp_connection {
     union sockaddr_any client, local;
 };
 
+#define CROWDS 1024 ///< a power of two
+
 struct tcp_listener {
     uv_poll_t poll;
     uv_timer_t timer;
@@ -48,8 +51,10 @@ struct tcp_listener {
     struct tcp_limits limits;
     int fd; ///< -1 when no connections are accepted any more
     bool draining, closed;
-    unsigned refs;      ///< connections' memory, and one of each handle
-    unsigned open;      ///< connections with a descriptor
+    unsigned refs; ///< connections' memory, and one of each handle
+    unsigned open; ///< connections with a descriptor
+    /// Of `open`, by a keyed hash of the client's address: those of one address, and seldom of a few.
+    unsigned crowds[CROWDS];
     size_t buffered;    ///< bytes allocated for all connections' buffers
     uint64_t wake_at;   ///< when the timer is due; UINT64_MAX: not set
     uint64_t accept_at; ///< accepting pauses until then; 0: it does not

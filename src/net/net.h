@@ -44,8 +44,12 @@ int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler h
 /// Leaves what comes with the kernel, until udp_resume(): of a socket that is opened before it is to be served.
 void udp_pause(struct udp_listener *listener);
 void udp_resume(struct udp_listener *listener);
+/// A parked query takes a reference, so that the listener's memory outlives udp_close(); given back by udp_release(),
+/// once for each, when it has been answered or is not going to be. After the loop is gone, too.
+void udp_hold(struct udp_listener *listener);
+void udp_release(struct udp_listener *listener);
 /// Sends a late answer; `message` is borrowed until it returns. A full socket buffer drops it (UDP's way) and counts
-/// it. After udp_close(), while the memory is there, nothing is sent.
+/// it. After udp_close() nothing is sent.
 void udp_send(struct udp_listener *listener, const struct udp_peer *peer, const uint8_t *message, size_t size);
 /// Stops reading after taking what the kernel has already received (at most a full receive buffer): the handler is
 /// called for it before this returns, or, when a handler calls this, when the batches under way are done. Late answers
@@ -55,7 +59,8 @@ void udp_drain(struct udp_listener *listener);
 /// Has `to`, a socket of all addresses on the same port, answer what the kernel has received for `from`, which is to be
 /// closed next: an address that a reload began to listen on, and gave up. Both belong to one loop; not from a handler.
 void udp_hand_over(struct udp_listener *from, struct udp_listener *to);
-/// Closes the socket; the memory is freed by the loop, so `listener` is good until control goes back to it.
+/// Closes the socket; the memory is freed by the loop, so `listener` is good until control goes back to it (while it is
+/// held: until its last udp_release()).
 void udp_close(struct udp_listener *listener);
 /// Address the socket is bound to (the port filled in when 0 was asked).
 void udp_address(const struct udp_listener *listener, union sockaddr_any *address);
@@ -63,7 +68,9 @@ void udp_address(const struct udp_listener *listener, union sockaddr_any *addres
 /// Limits of TCP listeners; all finite (RFC 7766 §6.2.3, RFC 9210 §4). Times are kept to a millisecond.
 struct tcp_limits {
     unsigned connections; ///< open at a time on one listener (default 1024); past it the longest idle one is closed,
-                          ///< else one whose peer has taken nothing for a second, else the new one
+                          ///< else one whose peer has taken nothing for a second, else one of the client address that
+                          ///< has most, if that is more than an eighth (at least 1) and the new one's has less; else
+                          ///< the new one
     unsigned in_flight;   ///< questions of one connection being answered (default 128, at least 1); then reading pauses
     unsigned queries;     ///< questions a connection may ask in all; 0: no bound
     size_t queued_bytes;  ///< answers waiting in one connection's queue (default 256 KiB); then reading pauses

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TCP listeners: accept, bound, watch the clock, drain and close. One timer a listener looks at the connections'
 // deadlines: they move with every message, and a timer for each would be touched as often.
+#include "base/siphash.h"
 #include "net/connection.h"
 #include "net/socket.h"
 #include <errno.h>
@@ -12,6 +13,7 @@
 #define ACCEPT_ROUNDS 64    // connections taken per event
 #define ACCEPT_PAUSE_MS 100 // after the process has run out of descriptors or memory
 #define STUCK_MS 1000       // a peer that has taken nothing for so long gives way to a new one when all are at work
+#define FAIR_PART 8         // of the connections, when all are at work: a client address may have one in so many
 #define SOCKET_BUFFER (64 << 10) // bytes (doubled by the kernel) each way: what a slow peer can make it keep for us
 
 const struct tcp_limits tcp_limits_default = {
@@ -51,16 +53,18 @@ void listener_touch(struct tcp_connection *c)
     list_append(c);
 }
 
-static void count_open(struct tcp_listener *listener, int change)
+static void count_open(const struct tcp_connection *c, int change)
 {
+    struct tcp_listener *listener = c->listener;
     listener->open += (unsigned)change;
+    listener->crowds[c->crowd] += (unsigned)change;
     net_count(&listener->shared->counters.tcp_open, (uint64_t)(int64_t)change);
 }
 
 void listener_forget(struct tcp_connection *c)
 {
     list_remove(c); // its own links stay: whoever walks the list can go on from it
-    count_open(c->listener, -1);
+    count_open(c, -1);
 }
 
 void listener_release(struct tcp_listener *listener)
@@ -90,6 +94,46 @@ static bool evict(struct tcp_listener *listener)
         return false;
     connection_close(stuck, true);
     return true;
+}
+
+static uint16_t crowd_of(const union sockaddr_any *client)
+{
+    const void *ip = &client->in.sin_addr;
+    size_t size = sizeof(client->in.sin_addr);
+    if (client->sa.sa_family == AF_INET6) {
+        ip = &client->in6.sin6_addr;
+        size = sizeof(client->in6.sin6_addr);
+    }
+    return (uint16_t)(siphash13(siphash_process_key(), ip, size) % CROWDS);
+}
+
+// Ends the connection that has asked nothing for longest of the client that has most, if that is more than its part,
+// and `crowd`, which wants one more, has less than that.
+static bool evict_from_crowd(struct tcp_listener *listener, uint16_t crowd)
+{
+    unsigned part = listener->limits.connections / FAIR_PART, most = 0;
+    if (part == 0)
+        part = 1;
+    if (listener->crowds[crowd] >= part)
+        return false;
+    for (unsigned i = 0; i < CROWDS; i++)
+        if (listener->crowds[i] > listener->crowds[most])
+            most = i;
+    if (listener->crowds[most] <= part)
+        return false;
+    struct tcp_connection *c = listener->oldest;
+    while (c != NULL && c->crowd != most)
+        c = c->newer;
+    if (!EXPECT(c != NULL))
+        return false;
+    connection_close(c, true);
+    return true;
+}
+
+// Is there room, or can some be made, for a client of this crowd?
+static bool make_room(struct tcp_listener *listener, uint16_t crowd)
+{
+    return listener->open < listener->limits.connections || evict(listener) || evict_from_crowd(listener, crowd);
 }
 
 void listener_relieve(struct tcp_listener *listener)
@@ -160,12 +204,13 @@ static bool start_connection(struct tcp_listener *listener, int fd, const union 
         return false;
     }
     c->client = *client;
+    c->crowd = crowd_of(client);
     c->listener = listener;
     c->fd = fd;
     c->refs = 1;
     listener->refs++;
     list_append(c);
-    count_open(listener, 1);
+    count_open(c, 1);
     net_count(&listener->shared->counters.tcp_accepted, 1);
     connection_start(c);
     if (listener->draining)
@@ -214,9 +259,7 @@ static void accept_some(struct tcp_listener *listener, int most)
         if (fd < 0) {
             if (!accept_again(listener, errno))
                 return;
-        } else if (listener->open >= listener->limits.connections && !evict(listener)) {
-            reject(listener, fd);
-        } else if (!start_connection(listener, fd, &client)) {
+        } else if (!make_room(listener, crowd_of(&client)) || !start_connection(listener, fd, &client)) {
             reject(listener, fd);
         }
     }

@@ -54,6 +54,7 @@ struct udp_listener {
     udp_handler handler;
     void *arg;
     int fd;        // -1 once closed
+    unsigned refs; // parked queries', and the handle's
     bool wildcard; // bound to no address: each datagram tells which one was asked
     bool draining;
     uint32_t drops; // the kernel's counter as last seen
@@ -294,11 +295,22 @@ static bool set_options(int fd, int family, bool wildcard)
     return !wildcard || socket_set(fd, level, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
 }
 
-static void free_listener(uv_handle_t *handle)
+void udp_hold(struct udp_listener *listener)
 {
-    struct udp_listener *listener = handle->data;
+    listener->refs++;
+}
+
+void udp_release(struct udp_listener *listener)
+{
+    if (--listener->refs > 0)
+        return;
     net_loop_put(listener->shared);
     free(listener);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    udp_release(handle->data);
 }
 
 static int shared_batch(uv_loop_t *loop, struct net_loop **shared)
@@ -353,6 +365,7 @@ int udp_listen(uv_loop_t *loop, const union sockaddr_any *address, udp_handler h
         return result;
     }
     l->poll.data = l;
+    l->refs = 1;
     udp_resume(l);
     *listener = l;
     return 0;
@@ -412,7 +425,7 @@ void udp_close(struct udp_listener *listener)
     if (batch->listener == listener)
         batch_send(listener, batch);
     unlist(listener);
-    uv_close((uv_handle_t *)&listener->poll, free_listener);
+    uv_close((uv_handle_t *)&listener->poll, on_closed);
     close(listener->fd);
     listener->fd = -1;
 }

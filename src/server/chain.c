@@ -88,6 +88,13 @@ static void turn_back(struct exchange *x)
     x->at = x->entered;
 }
 
+// From here on it waits for its connection alone, which has bounds of its own.
+static void begin_stream(struct exchange *x)
+{
+    worker_clear_deadline(x->worker, x);
+    x->phase = PHASE_STREAM;
+}
+
 // Moves the query on by what a hook said; not WAIT.
 static void apply(struct exchange *x, enum verdict v)
 {
@@ -101,7 +108,7 @@ static void apply(struct exchange *x, enum verdict v)
     } else {
         x->q.reply.origin = holder(x)->plugin->name;
         if (v == VERDICT_STREAM && EXPECT(x->produce != NULL))
-            x->phase = PHASE_STREAM;
+            begin_stream(x);
         else
             turn_back(x);
     }

@@ -32,7 +32,7 @@ struct client_path {
     struct tcp_connection *tcp;   ///< or NULL
     struct udp_peer peer;         ///< with udp
     struct prompt_answer *prompt; ///< NULL once the query has been parked: the answer is late
-    bool held;                    ///< tcp: a reference is held
+    bool held;                    ///< a reference to udp or tcp is held
 };
 
 struct exchange {

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "base/rcu.h"
 #include "server/listen.h"
 #include <malloc.h>
 #include <stdio.h>
@@ -209,12 +208,18 @@ static bool addresses_kept(const struct server_state *s, const struct generation
     return true;
 }
 
-// No query is parked in it, and none that was is being worked on.
-static bool unused(const struct generation *g)
+// Nothing looks at it any more, and its sockets are closed. That no query is parked in it (pins) is not enough: one
+// that was just resumed may still be worked on, and whoever resumed it, as a flight of forward's, may use its instance
+// behind query_resume(), outside of any RCU section. So each worker has to come by between two events (listen_close()
+// waits for that) after the pins were gone: the first time it loses its sockets, so that nothing can begin there; the
+// second time what began before has ended, or is parked.
+static bool close_unused(struct server_state *s, const struct generation *g)
 {
-    if (atomic_load(&g->pins) > 0)
-        return false;
-    rcu_wait();
+    for (int i = 0; i < 2; i++) {
+        if (atomic_load(&g->pins) > 0)
+            return false;
+        listen_close(s, g);
+    }
     return atomic_load(&g->pins) == 0;
 }
 
@@ -225,12 +230,11 @@ void reload_reclaim(struct server_state *s)
     for (struct generation **at = &s->retired; *at != NULL; newer++) {
         struct generation *g = *at;
         bool drained = addresses_kept(s, g) || now - g->retired_ns >= DRAINED_NS || newer >= DRAINED_MAX;
-        if (!drained || !unused(g)) {
+        if (!drained || !close_unused(s, g)) {
             at = &g->next;
             continue;
         }
         *at = g->next;
-        listen_close(s, g);
         generation_free(g);
         malloc_trim(0);
     }

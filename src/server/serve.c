@@ -53,6 +53,18 @@ static size_t put_reply(struct exchange *x, struct outcome *o, const uint8_t **l
     return o->size;
 }
 
+// What the answer goes through stays until then, whatever becomes of its socket.
+static void hold(struct client_path *c)
+{
+    if (c->held)
+        return;
+    if (c->tcp != NULL)
+        tcp_hold(c->tcp);
+    else
+        udp_hold(c->udp);
+    c->held = true;
+}
+
 static void deliver_udp(struct exchange *x, struct outcome *o)
 {
     const uint8_t *late;
@@ -62,15 +74,10 @@ static void deliver_udp(struct exchange *x, struct outcome *o)
             udp_send(x->client.udp, &x->client.peer, late, n);
         o->sent = n > 0;
     }
+    if (x->client.held)
+        udp_release(x->client.udp);
     if (x->client.prompt != NULL)
         x->client.prompt->finished = true;
-}
-
-static void hold(struct client_path *c)
-{
-    if (!c->held)
-        tcp_hold(c->tcp);
-    c->held = true;
 }
 
 static void end_without_answer(struct exchange *x)
@@ -178,8 +185,7 @@ static size_t answer(struct exchange *x, uint8_t *out, size_t cap)
         answer_without_block(x);
     if (!prompt.finished) {
         x->client.prompt = NULL;
-        if (x->client.tcp != NULL)
-            hold(&x->client);
+        hold(&x->client);
     }
     rcu_section_end();
     return prompt.written;

@@ -95,15 +95,25 @@ static inline void close_script(struct script *s)
     free(s);
 }
 
-/// A client's socket, connected through the kernel alone: the server need not have accepted it yet.
-static inline int client_to(struct script *s)
+/// A client's socket, connected through the kernel alone: the server need not have accepted it yet. `from`: its own
+/// address (IPv4), or NULL.
+static inline int client_from(struct script *s, const char *from)
 {
     int fd = socket(s->address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
+    if (from != NULL) {
+        union sockaddr_any own = ip4(from, 0);
+        assert_int_equal(bind(fd, &own.sa, address_size(&own)), 0);
+    }
     assert_true(socket_set(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, 1));
     assert_int_equal(connect(fd, &s->address.sa, address_size(&s->address)), 0);
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     return fd;
+}
+
+static inline int client_to(struct script *s)
+{
+    return client_from(s, NULL);
 }
 
 /// Writes raw bytes; the loop runs while the kernel takes none.

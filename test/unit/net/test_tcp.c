@@ -158,6 +158,74 @@ static void longest_idle_gives_way(void **state)
     close_script(s);
 }
 
+// A client that waits for answers on all connections does not keep others out: each may have an eighth.
+static void a_crowd_gives_way(void **state)
+{
+    (void)state;
+    enum { CONNECTIONS = 16, PART = 2 };
+    struct tcp_limits limits = tcp_limits_default;
+    limits.connections = CONNECTIONS;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int crowd[CONNECTIONS], others[PART];
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        crowd[i] = client_to(s);
+        put_message(s, crowd[i], "H");
+        RUN_UNTIL(&s->loop, s->nheld == i + 1);
+    }
+    for (unsigned i = 0; i < PART; i++) {
+        others[i] = client_from(s, "127.0.0.2");
+        put_message(s, others[i], "H");
+        RUN_UNTIL(&s->loop, s->nheld == CONNECTIONS + i + 1);
+        expect_reset(s, crowd[i]);
+    }
+    assert_int_equal(COUNTED(s, tcp_rejected), 0);
+    int more = client_from(s, "127.0.0.2"), again = client_to(s);
+    RUN_UNTIL(&s->loop, COUNTED(s, tcp_rejected) == 2);
+    expect_end(s, more);
+    expect_end(s, again);
+    assert_int_equal(COUNTED(s, tcp_open), CONNECTIONS);
+    for (unsigned i = 0; i < CONNECTIONS + PART; i++)
+        assert_int_equal(release(s, i, "late"), i < PART ? CDNS_ECANCELED : 0);
+    expect_message(s, crowd[PART], "late");
+    expect_message(s, others[0], "late");
+    // As soon as one of them is idle there is room.
+    int next = client_to(s);
+    put_message(s, next, "next");
+    expect_message(s, next, "next");
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        close(crowd[i]);
+    close(others[0]);
+    close(others[1]);
+    close(more);
+    close(again);
+    close(next);
+    close_script(s);
+}
+
+// Many clients that are all at work: nobody has more than its part, and the new one has to wait.
+static void no_crowd_no_room(void **state)
+{
+    (void)state;
+    struct tcp_limits limits = tcp_limits_default;
+    limits.connections = 8;
+    struct script *s = open_script("127.0.0.1", &limits);
+    int fds[9];
+    for (unsigned i = 0; i < 9; i++) {
+        char from[] = "127.0.0.2";
+        from[sizeof(from) - 2] = (char)('1' + i);
+        fds[i] = client_from(s, from);
+        put_message(s, fds[i], "H");
+        RUN_UNTIL(&s->loop, s->nheld == i + 1 || COUNTED(s, tcp_rejected) == 1);
+    }
+    assert_int_equal(s->nheld, 8);
+    assert_int_equal(COUNTED(s, tcp_rejected), 1);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(release(s, i, "late"), 0);
+    for (unsigned i = 0; i < 9; i++)
+        close(fds[i]);
+    close_script(s);
+}
+
 static void stuck_gives_way(void **state)
 {
     (void)state;
@@ -465,6 +533,8 @@ int main(void)
         cmocka_unit_test(drip_does_not_extend_the_time),
         cmocka_unit_test(no_read_timeout_while_reading_is_paused),
         cmocka_unit_test(longest_idle_gives_way),
+        cmocka_unit_test(a_crowd_gives_way),
+        cmocka_unit_test(no_crowd_no_room),
         cmocka_unit_test(stuck_gives_way),
         cmocka_unit_test(datagrams_do_not_wait_for_all_connections),
         cmocka_unit_test(memory_of_all_is_bounded),

@@ -452,6 +452,30 @@ static void drain_from_a_handler(void **state)
     close_script(s);
 }
 
+// What waits for an answer keeps the memory, not the socket; the loop may be gone before it.
+static void held_listener_outlives_its_socket(void **state)
+{
+    (void)state;
+    struct script *s = open_script("127.0.0.1");
+    struct udp_listener *listener = s->listener;
+    union sockaddr_any server = ip4("127.0.0.1", s->port);
+    int fd = client4();
+    s->late = true;
+    ask(fd, &server, "one", 3);
+    RUN_UNTIL(&s->loop, s->calls == 1);
+    udp_hold(listener);
+    udp_hold(listener);
+    udp_close(listener);
+    finish_loop(&s->loop);
+    udp_send(listener, &s->peer, (const uint8_t *)"late", 4);
+    udp_release(listener);
+    udp_send(listener, &s->peer, (const uint8_t *)"late", 4);
+    udp_release(listener);
+    assert_int_equal(COUNTED(s, udp_sent) + COUNTED(s, udp_send_failed), 0);
+    close(fd);
+    free(s);
+}
+
 // What comes for a drained socket is no longer its own, though it is still there for late answers.
 static void drained_socket_leaves_the_port_to(const char *old_address, const char *new_address)
 {
@@ -660,6 +684,7 @@ int main(void)
         cmocka_unit_test(kernel_drops_are_counted),
         cmocka_unit_test(drain_takes_what_was_received),
         cmocka_unit_test(drain_from_a_handler),
+        cmocka_unit_test(held_listener_outlives_its_socket),
         cmocka_unit_test(drained_sockets_take_nothing),
         cmocka_unit_test(handed_over_is_answered),
         cmocka_unit_test(paused_socket_waits),

@@ -208,6 +208,25 @@ static void test_stream_pauses_while_the_socket_is_full(void **state)
     assert_string_equal(trace, "q0 q1 d1 d0 ");
 }
 
+static void test_stream_of_a_query_that_had_waited(void **state)
+{
+    (void)state;
+    does[1].query = park_briefly;
+    struct exchange *x = ask("www.example.");
+    to_produce = 2;
+    messages = 0;
+    room = 1;
+    query_resume(waiting, start_stream(waiting));
+    assert_int_equal(messages, 1);
+    for (uint64_t end = x->deadline_ns + 10000000; clock_monotonic_ns() < end;)
+        uv_run(&worker.loop, UV_RUN_NOWAIT);
+    assert_false(delivered); // the deadline was for its answer to begin
+    chain_stream_drained(x, false);
+    assert_true(delivered && last.sent);
+    assert_int_equal(messages, 2);
+    assert_string_equal(trace, "q0 q1 d1 d0 ");
+}
+
 static void test_stream_whose_connection_goes(void **state)
 {
     (void)state;
@@ -283,6 +302,7 @@ int main(void)
         CASE(test_shutdown_cancels),
         CASE(test_exchanges_are_bounded),
         CASE(test_stream_pauses_while_the_socket_is_full),
+        CASE(test_stream_of_a_query_that_had_waited),
         CASE(test_stream_whose_connection_goes),
         CASE(test_stream_that_fails),
         CASE(test_no_stream_over_udp),
