@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define DESCRIPTORS_KEPT 192 // for all that is no DNS client: HTTP endpoints, the API, files, threads
+#define DESCRIPTORS_KEPT 192  // for all that is no DNS client: HTTP endpoints, the API, files, threads …
+#define DESCRIPTORS_ASKING 96 // … and for each worker's sockets to other servers
 #define CONNECTIONS_MIN 4    // of a TCP listener, however few descriptors there are
 
 static _Thread_local struct worker *current;
@@ -335,7 +336,8 @@ static struct tcp_limits tcp_share(const struct listen_address *listen)
     rlim_t listeners = 2 * (rlim_t)count * listen->generation->nlistens;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
         return limits;
-    rlim_t share = files.rlim_cur > DESCRIPTORS_KEPT ? (files.rlim_cur - DESCRIPTORS_KEPT) / listeners : 0;
+    rlim_t kept = DESCRIPTORS_KEPT + (rlim_t)count * DESCRIPTORS_ASKING;
+    rlim_t share = files.rlim_cur > kept ? (files.rlim_cur - kept) / listeners : 0;
     if (share < CONNECTIONS_MIN)
         share = CONNECTIONS_MIN;
     if (share < limits.connections)
