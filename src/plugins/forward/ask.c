@@ -120,10 +120,16 @@ static void ask_same(struct flight *x)
         attempt_failed(x, rc, error_text(rc));
 }
 
-// Could somebody who waits take more than was asked for over UDP?
+// Bytes of the largest answer that was asked for over UDP.
+static unsigned size_asked(const struct flight *x)
+{
+    return x->question.edns ? x->question.edns_size : 512;
+}
+
+// Could somebody who waits be given more than that? (It is less than FORWARD_UDP_REPLY.)
 static bool more_is_of_use(const struct flight *x)
 {
-    unsigned asked = x->question.edns ? x->question.edns_size : 512;
+    unsigned asked = size_asked(x);
     for (const struct waiter *w = x->waiters; w != NULL; w = w->next)
         if (w->q->transport != TRANSPORT_UDP || w->q->udp_size > asked)
             return true;

@@ -444,6 +444,19 @@ static void truncated(void **state)
     }
 }
 
+// No client over UDP is sent more than 4096 bytes.
+static void no_amplifier(void **state)
+{
+    (void)state;
+    serve("forward . 10.0.0.1");
+    const struct asked *a = ask("a.example A edns=65535"), *b = ask("b.example A edns=1400");
+    answer(&requests[0], 0, "\1");
+    answer(&requests[1], 0, "\1");
+    assert_int_equal(a->udp_size, 4096);
+    assert_int_equal(b->udp_size, 1400);
+    stop_serving();
+}
+
 static void truncated_and_no_tcp(void **state)
 {
     (void)state;
@@ -810,6 +823,7 @@ int main(void)
         cmocka_unit_test(malformed),
         cmocka_unit_test(other_answers),
         cmocka_unit_test(truncated),
+        cmocka_unit_test(no_amplifier),
         cmocka_unit_test(truncated_and_no_tcp),
         cmocka_unit_test(failover),
         cmocka_unit_test(next_directive),
