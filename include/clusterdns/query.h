@@ -36,7 +36,7 @@ struct reply {
 };
 
 /// One question. The fields are read-only for plugins but for `reply`, (rewrite's business) qname, qtype, qclass,
-/// (bufsize's) udp_size and (cache's) ad.
+/// (bufsize's and forward's) udp_size and (cache's) ad.
 struct query {
     const uint8_t *qname;       ///< wire name in lower case
     const uint8_t *qname_asked; ///< the same as asked, for owners in the reply (RFC 1035 §2.3.3: case is preserved)

@@ -49,6 +49,8 @@ static bool same_case(const uint8_t *message, size_t size, const struct query *q
 static void answer_one(struct flight *x, struct query *q, const uint8_t *message, size_t size)
 {
     struct reply *r = &q->reply;
+    if (q->udp_size > FORWARD_UDP_REPLY)
+        q->udp_size = FORWARD_UDP_REPLY;
     struct message_answer a;
     int rc = message_answer_read(q->arena, message, size, &a);
     if (rc != 0) {

@@ -120,10 +120,16 @@ static void ask_same(struct flight *x)
         attempt_failed(x, rc, error_text(rc));
 }
 
-// Could somebody who waits take more than was asked for over UDP?
+// Bytes of the largest answer that was asked for over UDP.
+static unsigned size_asked(const struct flight *x)
+{
+    return x->question.edns ? x->question.edns_size : 512;
+}
+
+// Could somebody who waits be given more than that? (It is less than FORWARD_UDP_REPLY.)
 static bool more_is_of_use(const struct flight *x)
 {
-    unsigned asked = x->question.edns ? x->question.edns_size : 512;
+    unsigned asked = size_asked(x);
     for (const struct waiter *w = x->waiters; w != NULL; w = w->next)
         if (w->q->transport != TRANSPORT_UDP || w->q->udp_size > asked)
             return true;
@@ -145,15 +151,43 @@ static bool is_last_stanza(const struct flight *x)
     return x->stanza == &x->forward->stanzas[x->forward->n - 1];
 }
 
+// Larger than what was asked for: as good as truncated.
+static void answered_too_much(struct flight *x)
+{
+    x->truncated = true;
+    if (more_is_of_use(x))
+        ask_same(x);
+    else
+        answer_failure(x);
+}
+
+// More than a query may hold: no fault of the upstream, and it will say the same again. Another one may not.
+static void answer_is_too_large(struct flight *x)
+{
+    bool more = note_failure(x, CDNS_ENOMEM, "answer too large");
+    if (more && ++x->failovers < x->set->n)
+        ask_next(x);
+    else
+        answer_failure(x);
+}
+
 static void answered(struct flight *x, const uint8_t *message, size_t size)
 {
     const struct stanza *s = x->stanza;
     struct message_answer a;
+    if (!x->over_tcp && size > size_asked(x)) {
+        answered_too_much(x);
+        return;
+    }
     // Not in a query's arena: of an answer that is not the last word nothing is kept while it goes on waiting.
     int rc = message_answer_read(x->of->scratch, message, size, &a);
     arena_reset(x->of->scratch);
+    if (rc == CDNS_ENOMEM) {
+        answer_is_too_large(x);
+        return;
+    }
     if (rc != 0) {
-        attempt_failed(x, CDNS_EIO, rc == CDNS_ENOMEM ? "answer too large" : "malformed answer");
+        attempt_failed(x, CDNS_EIO, "malformed answer");
         return;
     }
     uint32_t bit = a.rcode < FORWARD_RCODES ? 1U << a.rcode : 0;

@@ -19,6 +19,7 @@ struct asked {
     struct outcome outcome;
     char fail[256], answer[512];
     bool tc, aa, ra, ad;
+    unsigned udp_size;
     unsigned users;            // questions that used the upstreams of the first forward at that moment
     struct exchange *exchange; // until done
 };
@@ -108,6 +109,7 @@ static void deliver(struct exchange *x, struct outcome *o)
     a->aa = x->q.reply.aa;
     a->ra = x->q.reply.ra;
     a->ad = x->q.reply.ad;
+    a->udp_size = x->q.udp_size;
     a->users = users_of(x->block);
     snprintf(a->fail, sizeof a->fail, "%s", x->q.reply.fail_text != NULL ? x->q.reply.fail_text : "");
     print_records(&x->q.reply.answer, a->answer, sizeof a->answer);

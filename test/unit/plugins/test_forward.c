@@ -399,6 +399,107 @@ static void malformed(void **state)
     stop_serving();
 }
 
+// An answer whose records take more than 1 MiB: NS records, all of them of and with a name of 255 bytes.
+static size_t make_huge_answer(const struct upstream_request *r, uint8_t *out)
+{
+    size_t size = make_answer(r, 0, "", out), name = size;
+    unsigned n = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned label = i < 3 ? 63 : 61;
+        out[size++] = (uint8_t)label;
+        memset(out + size, 'a', label);
+        size += label;
+    }
+    out[size++] = 0;
+    for (; size + 14 < 65535; n++) {
+        const uint8_t record[14] = {0xc0, (uint8_t)name, 0, 2, 0, 1, 0, 0, 0, 60, 0, 2, 0xc0, (uint8_t)name};
+        size_t skip = n == 0 ? 2 : 0; // the first one's owner is the name itself
+        memcpy(out + size, record + skip, sizeof record - skip);
+        size += sizeof record - skip;
+    }
+    out[6] = (uint8_t)(n >> 8);
+    out[7] = (uint8_t)n;
+    return size;
+}
+
+static void too_large(void **state)
+{
+    (void)state;
+    static uint8_t message[65535];
+    serve("forward . 10.0.0.1 10.0.0.2 {\npolicy sequential\nforce_tcp\nhealth_check 20ms\n}");
+    const struct asked *a = ask("a.example A");
+    size_t size = make_huge_answer(latest(), message);
+    end_request(latest(), (struct upstream_result){.message = message, .size = size});
+    assert_string_equal(went(), "10.0.0.2:53 tcp");
+    answer(latest(), 0, "\1"); // for which there is room
+    assert_string_equal(a->answer, "a.example. A 1");
+    a = ask("b.example A");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_false(a->done);
+        size = make_huge_answer(latest(), message);
+        end_request(latest(), (struct upstream_result){.message = message, .size = size});
+    }
+    assert_int_equal(nrequests, 4); // asked once each
+    assert_int_equal(a->outcome.rcode, RCODE_SERVFAIL);
+    assert_string_equal(a->fail, "read tcp 10.0.0.2:53: answer too large");
+    a = ask("c.example A");
+    size = make_huge_answer(latest(), message) * 4 / 5; // cut off: malformed, after nearly 1 MiB
+    end_request(latest(), (struct upstream_result){.message = message, .size = size});
+    assert_string_equal(went(), "10.0.0.2:53 tcp");
+    answer(latest(), 0, "\1");
+    assert_string_equal(a->answer, "c.example. A 1"); // nothing of the bad one takes its room
+    stop_serving();
+}
+
+// What is no fault of an upstream has no checks follow.
+static void too_large_is_no_failure(void **state)
+{
+    (void)state;
+    static uint8_t message[65535];
+    serve("forward . 10.0.0.1 {\nforce_tcp\nhealth_check 20ms\n}");
+    const struct asked *a = ask("a.example A");
+    size_t size = make_huge_answer(latest(), message);
+    end_request(latest(), (struct upstream_result){.message = message, .size = size});
+    assert_string_equal(a->fail, "read tcp 10.0.0.1:53: answer too large");
+    turn_main();
+    assert_int_equal(nrequests, 1);
+    stop_serving();
+}
+
+// Over UDP: as if it had been truncated.
+static void larger_than_asked_for(void **state)
+{
+    (void)state;
+    static uint8_t message[65535];
+    serve("forward . 10.0.0.1 10.0.0.2 {\npolicy sequential\n}");
+    static const struct {
+        const char *question;
+        size_t size;
+        bool again;
+    } cases[] = {
+        {"a.example A", 513, false}, {"b.example A edns=1232", 1233, false}, {"c.example A edns=4096", 1233, true}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct asked *a = ask(cases[i].question);
+        make_answer(latest(), 0, "\1", message);
+        end_request(latest(), (struct upstream_result){.message = message, .size = cases[i].size});
+        assert_int_equal(a->done, !cases[i].again);
+        assert_int_equal(a->tc, !cases[i].again);
+        assert_string_equal(a->answer, "");
+        if (!cases[i].again)
+            continue;
+        assert_string_equal(went(), "10.0.0.1:53 tcp");
+        fails(latest(), CDNS_ETIMEOUT, "timed out");
+        assert_string_equal(went(), "10.0.0.2:53 tcp");
+        answer(latest(), 0, "\2");
+        assert_string_equal(a->answer, "c.example. A 2");
+    }
+    struct asked *fits = ask("d.example A");
+    make_answer(latest(), 0, "\1", message);
+    end_request(latest(), (struct upstream_result){.message = message, .size = 512});
+    assert_string_equal(fits->answer, "d.example. A 1");
+    stop_serving();
+}
+
 static void other_answers(void **state)
 {
     (void)state;
@@ -442,6 +543,19 @@ static void truncated(void **state)
         assert_int_equal(a->tc, !cases[i].again);
         stop_serving();
     }
+}
+
+// No client over UDP is sent more than 4096 bytes.
+static void no_amplifier(void **state)
+{
+    (void)state;
+    serve("forward . 10.0.0.1");
+    const struct asked *a = ask("a.example A edns=65535"), *b = ask("b.example A edns=1400");
+    answer(&requests[0], 0, "\1");
+    answer(&requests[1], 0, "\1");
+    assert_int_equal(a->udp_size, 4096);
+    assert_int_equal(b->udp_size, 1400);
+    stop_serving();
 }
 
 static void truncated_and_no_tcp(void **state)
@@ -808,8 +922,12 @@ int main(void)
         cmocka_unit_test(nothing_can_be_sent),
         cmocka_unit_test(a_connection_was_closed),
         cmocka_unit_test(malformed),
+        cmocka_unit_test(too_large),
+        cmocka_unit_test(too_large_is_no_failure),
+        cmocka_unit_test(larger_than_asked_for),
         cmocka_unit_test(other_answers),
         cmocka_unit_test(truncated),
+        cmocka_unit_test(no_amplifier),
         cmocka_unit_test(truncated_and_no_tcp),
         cmocka_unit_test(failover),
         cmocka_unit_test(next_directive),
