@@ -140,7 +140,7 @@ static enum verdict cache_reply(void *self, struct query *q)
     struct reply *r = &q->reply;
     if (is_from(q, "cache") || cache_is_of_kubernetes(q) || !takes(c, q))
         return VERDICT_NEXT;
-    if (r->fail_text != NULL && r->rcode != RCODE_SERVFAIL)
+    if (r->local || (r->fail_text != NULL && r->rcode != RCODE_SERVFAIL))
         return VERDICT_NEXT;
     struct judgement j = cache_judge(c, q);
     if (j.keep)

@@ -54,7 +54,7 @@ void answer_waiters(struct flight *x, const struct message_answer *answer, const
         struct query *q = take_first(x);
         int rc = a == NULL ? message_answer_read(q->arena, message, size, &own) : 0;
         if (rc != 0)
-            query_resume(q, query_fail(q, RCODE_SERVFAIL, "%s", error_text(rc)));
+            query_resume(q, query_fail_local(q, RCODE_SERVFAIL, "%s", error_text(rc)));
         else
             answer_one(q, a != NULL ? a : &own, same_case(message, size, q));
         a = NULL;

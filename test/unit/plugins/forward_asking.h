@@ -18,6 +18,7 @@ struct asked {
     enum transport transport;
     struct outcome outcome;
     char fail[256], answer[512];
+    bool local; // the failure is the server's own
     bool tc, aa, ra, ad;
     struct exchange *exchange; // until done
 };
@@ -99,6 +100,7 @@ static void deliver(struct exchange *x, struct outcome *o)
     a->aa = x->q.reply.aa;
     a->ra = x->q.reply.ra;
     a->ad = x->q.reply.ad;
+    a->local = x->q.reply.local;
     snprintf(a->fail, sizeof a->fail, "%s", x->q.reply.fail_text != NULL ? x->q.reply.fail_text : "");
     print_records(&x->q.reply.answer, a->answer, sizeof a->answer);
 }
