@@ -31,6 +31,7 @@ struct reply {
     bool aa, ra, ad, tc;                          ///< header flags; tc is also set when the reply does not fit
     const uint8_t *options;                       ///< of OPT, in wire form, `options_len` bytes; see reply_option_add()
     uint16_t options_len;
+    bool local;            ///< the failure is this server's own and says nothing of the name: not to be cached
     const char *fail_text; ///< set by query_fail(); NULL when the reply is a real one
     const char *origin;    ///< name of the plugin that ended the way in; NULL: the server itself
 };
@@ -86,6 +87,9 @@ struct uv_loop_s *worker_loop(void);
 /// Records a failure: the reply's sections are emptied, its rcode is set and the text (copied into the arena) reaches
 /// errors, log and metrics. Returns VERDICT_FAIL, so that a hook can `return query_fail(q, RCODE_SERVFAIL, "…");`.
 enum verdict query_fail(struct query *q, uint16_t rcode, const char *fmt, ...) CDNS_PRINTF(3, 4);
+/// The same for a failure that is this server's own and says nothing of the name (too much waits, memory is short):
+/// sets `reply.local`, so that nobody keeps it.
+enum verdict query_fail_local(struct query *q, uint16_t rcode, const char *fmt, ...) CDNS_PRINTF(3, 4);
 
 /// Codes of EDNS options (IANA DNS EDNS0 Option Codes) that plugins here know.
 enum edns_option { EDNS_NSID = 3 /* RFC 5001 */ };

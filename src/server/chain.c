@@ -40,19 +40,36 @@ void chain_enter(struct exchange *x, const struct route *route, const struct blo
     x->q.zone_text = route->zone_text;
 }
 
-enum verdict query_fail(struct query *q, uint16_t rcode, const char *fmt, ...)
+CDNS_PRINTF(4, 0)
+static enum verdict fail(struct query *q, uint16_t rcode, bool local, const char *fmt, va_list args)
 {
     char text[512];
-    va_list args;
-    va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
     const char *copy = arena_strndup(q->arena, text, strlen(text));
     q->reply.answer.n = q->reply.authority.n = q->reply.additional.n = 0;
     q->reply.rcode = rcode;
     q->reply.aa = q->reply.ra = q->reply.ad = q->reply.tc = false;
+    q->reply.local = local;
     q->reply.fail_text = copy != NULL ? copy : "out of memory";
     return VERDICT_FAIL;
+}
+
+enum verdict query_fail(struct query *q, uint16_t rcode, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    enum verdict v = fail(q, rcode, false, fmt, args);
+    va_end(args);
+    return v;
+}
+
+enum verdict query_fail_local(struct query *q, uint16_t rcode, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    enum verdict v = fail(q, rcode, true, fmt, args);
+    va_end(args);
+    return v;
 }
 
 int query_stream(struct query *q, query_stream_cb produce, void *arg)
@@ -189,7 +206,7 @@ static bool park(struct exchange *x)
         return true;
     forget(x);
     orphan_children(x);
-    apply(x, query_fail(&x->q, RCODE_SERVFAIL, "%s", why));
+    apply(x, query_fail_local(&x->q, RCODE_SERVFAIL, "%s", why));
     return false;
 }
 
@@ -327,7 +344,7 @@ void chain_expire(struct exchange *x)
     forget(x);
     orphan_children(x);
     unpark(x);
-    apply(x, query_fail(&x->q, RCODE_SERVFAIL, "query timed out"));
+    apply(x, query_fail_local(&x->q, RCODE_SERVFAIL, "query timed out"));
     run(x);
     rcu_section_end();
 }

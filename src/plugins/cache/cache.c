@@ -141,7 +141,7 @@ static enum verdict cache_reply(void *self, struct query *q)
     if (is_from(q, "cache") || cache_is_of_kubernetes(q) || q->opcode != OPCODE_QUERY ||
         !cache_zones_hold(&c->zones, q->qname))
         return VERDICT_NEXT;
-    if (r->fail_text != NULL && r->rcode != RCODE_SERVFAIL)
+    if (r->local || (r->fail_text != NULL && r->rcode != RCODE_SERVFAIL))
         return VERDICT_NEXT;
     struct judgement j = cache_judge(c, q);
     bool taken = takes(c, q); // else what `hosts` says of a cluster name: it has the cache's bounds, and is not kept

@@ -54,7 +54,7 @@ static void answer_one(struct flight *x, struct query *q, const uint8_t *message
     struct message_answer a;
     int rc = message_answer_read(q->arena, message, size, &a);
     if (rc != 0) {
-        query_resume(q, query_fail(q, RCODE_SERVFAIL, "%s", error_text(rc)));
+        query_resume(q, query_fail_local(q, RCODE_SERVFAIL, "%s", error_text(rc)));
         return;
     }
     r->answer = a.answer;
@@ -78,6 +78,8 @@ static void fail_one(struct flight *x, struct query *q, const uint8_t *message, 
     (void)message, (void)size;
     if (x->truncated && q->transport == TRANSPORT_UDP) { // there is an answer: its client may get it over TCP
         q->reply.tc = true;
+        q->reply.aa = x->truncated_aa;
+        q->reply.ra = x->truncated_ra;
         query_resume(q, VERDICT_DONE);
         return;
     }

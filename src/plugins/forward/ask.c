@@ -126,10 +126,12 @@ static unsigned size_asked(const struct flight *x)
     return x->question.edns ? x->question.edns_size : 512;
 }
 
-// Could somebody who waits be given more than that? (It is less than FORWARD_UDP_REPLY.)
+// Could somebody who waits be given more than that? (It is less than FORWARD_UDP_REPLY.) `prefer_udp` does not ask.
 static bool more_is_of_use(const struct flight *x)
 {
     unsigned asked = size_asked(x);
+    if (x->stanza->prefer_udp)
+        return true;
     for (const struct waiter *w = x->waiters; w != NULL; w = w->next)
         if (w->q->transport != TRANSPORT_UDP || w->q->udp_size > asked)
             return true;
@@ -195,6 +197,8 @@ static void answered(struct flight *x, const uint8_t *message, size_t size)
     peer_answered(x->peer);
     if (a.tc && !x->over_tcp && more_is_of_use(x)) {
         x->truncated = true;
+        x->truncated_aa = a.aa;
+        x->truncated_ra = a.ra;
         ask_same(x);
     } else if ((s->failover_rcodes & bit) != 0 && ++x->failovers < x->set->n && may_ask_again(x)) {
         ask_next(x);

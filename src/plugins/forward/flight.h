@@ -38,8 +38,9 @@ struct flight {
     uint32_t attempts;  ///< that have failed
     unsigned at, fails; ///< in `order`; upstreams passed over as down
     unsigned failovers, stale;
-    bool over_tcp;  ///< this attempt's way
-    bool truncated; ///< an answer was: from now on over TCP
+    bool over_tcp;                   ///< this attempt's way
+    bool truncated;                  ///< an answer was: from now on over TCP
+    bool truncated_aa, truncated_ra; ///< flags of that one
     uint8_t order[FORWARD_UPSTREAMS];
     char why[160]; ///< the last attempt failed; "" if none has
 };

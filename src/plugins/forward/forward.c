@@ -98,8 +98,8 @@ static void take_off(struct flight *x, const struct query *q)
 static enum verdict crowded(struct query *q)
 {
     metric_count(overload, q->worker, 0, 1);
-    return query_fail(q, RCODE_SERVFAIL, "this name and type is being asked for in %u other ways already",
-                      FORWARD_SAME);
+    return query_fail_local(q, RCODE_SERVFAIL, "this name and type is being asked for in %u other ways already",
+                            FORWARD_SAME);
 }
 
 static enum verdict wait_for(struct forward *f, struct stanza *s, struct query *q)
@@ -122,7 +122,7 @@ static enum verdict wait_for(struct forward *f, struct stanza *s, struct query *
             flight_free(x);
         if (x == NULL)
             return crowded(q);
-        return query_fail(q, RCODE_SERVFAIL, "out of memory");
+        return query_fail_local(q, RCODE_SERVFAIL, "out of memory");
     }
     if (is_new)
         take_off(x, q);
@@ -140,11 +140,11 @@ enum verdict forward_from(struct forward *f, struct query *q, size_t first)
     if (q->opcode != OPCODE_QUERY)
         return query_fail(q, RCODE_NOTIMP, "only queries are forwarded");
     if (is_off(s, q))
-        return query_fail(q, RCODE_SERVFAIL, "plugin/forward: switched off, since a loop was detected");
+        return query_fail_local(q, RCODE_SERVFAIL, "plugin/forward: switched off, since a loop was detected");
     const struct flights *all = flights_of(q->worker);
     if (all->waiting >= FORWARD_WAITING || all->flying >= FORWARD_WAITING) {
         metric_count(overload, q->worker, 0, 1);
-        return query_fail(q, RCODE_SERVFAIL, "%u queries are waiting for upstreams already", FORWARD_WAITING);
+        return query_fail_local(q, RCODE_SERVFAIL, "%u queries are waiting for upstreams already", FORWARD_WAITING);
     }
     if (!count_concurrent(s)) {
         metric_count(rejects, q->worker, 0, 1);

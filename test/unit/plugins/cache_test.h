@@ -32,6 +32,7 @@ static struct {
     uint16_t rcode;
     bool aa, ra, ad, tc;
     const char *fail;   // query_fail() with SERVFAIL
+    bool fail_local;    // query_fail_local()
     const char *origin; // claims to be this plugin
     bool park;          // waits: `waiting`
     bool index_has;     // what it says as kubernetes
@@ -83,6 +84,8 @@ static inline void add_records(struct query *q, const char *text)
 
 static inline enum verdict upstream_answer(struct query *q)
 {
+    if (upstream.fail != NULL && upstream.fail_local)
+        return query_fail_local(q, RCODE_SERVFAIL, "%s", upstream.fail);
     if (upstream.fail != NULL)
         return query_fail(q, RCODE_SERVFAIL, "%s", upstream.fail);
     q->reply.rcode = upstream.rcode;

@@ -18,6 +18,7 @@ struct asked {
     enum transport transport;
     struct outcome outcome;
     char fail[256], answer[512];
+    bool local; // the failure is the server's own
     bool tc, aa, ra, ad;
     unsigned udp_size;
     unsigned users;            // questions that used the upstreams of the first forward at that moment
@@ -111,6 +112,7 @@ static void deliver(struct exchange *x, struct outcome *o)
     a->ad = x->q.reply.ad;
     a->udp_size = x->q.udp_size;
     a->users = users_of(x->block);
+    a->local = x->q.reply.local;
     snprintf(a->fail, sizeof a->fail, "%s", x->q.reply.fail_text != NULL ? x->q.reply.fail_text : "");
     print_records(&x->q.reply.answer, a->answer, sizeof a->answer);
 }

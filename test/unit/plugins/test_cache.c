@@ -204,6 +204,36 @@ static void failures_are_kept_for_a_while(void **state)
     serve_end();
 }
 
+// Too many wait: the next question for the name is to be asked.
+static void failures_of_this_server_are_not_kept(void **state)
+{
+    (void)state;
+    serve("cache");
+    upstream.fail = "too many queries are waiting";
+    upstream.fail_local = true;
+    assert_miss("a.example.org", "SERVFAIL fail\n");
+    assert_miss("a.example.org", "SERVFAIL fail\n");
+    upstream.fail = NULL;
+    upstream.records = "a.example.org. 100 IN A 192.0.2.1\n";
+    assert_true(is_kept("a.example.org", RR_A, 0));
+    serve_end();
+}
+
+// The server's own: a query that waits for too long.
+static void a_query_that_times_out_is_not_kept(void **state)
+{
+    (void)state;
+    serve("cache");
+    upstream.park = true;
+    assert_asked("a.example.org", RR_A, 0, 1, "");
+    chain_expire(worker.active);
+    assert_string_equal(answered, "SERVFAIL fail\n");
+    upstream.park = false;
+    upstream.records = "a.example.org. 100 IN A 192.0.2.1\n";
+    assert_true(is_kept("a.example.org", RR_A, 0));
+    serve_end();
+}
+
 static void zones_and_exceptions(void **state)
 {
     (void)state;
@@ -368,6 +398,8 @@ int main(void)
         cmocka_unit_test(absence_lasts_as_long_as_the_soa_says),
         cmocka_unit_test(what_is_kept),
         cmocka_unit_test(failures_are_kept_for_a_while),
+        cmocka_unit_test(failures_of_this_server_are_not_kept),
+        cmocka_unit_test(a_query_that_times_out_is_not_kept),
         cmocka_unit_test(zones_and_exceptions),
         cmocka_unit_test(kubernetes_answers_are_neither_kept_nor_changed),
         cmocka_unit_test(names_that_nothing_falls_through_from_pass_it_by),

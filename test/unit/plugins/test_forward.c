@@ -123,6 +123,7 @@ static void switched_off(void **state)
     const struct asked *a = ask("www.example.com A");
     assert_int_equal(a->outcome.rcode, RCODE_SERVFAIL);
     assert_string_equal(a->fail, "plugin/forward: switched off, since a loop was detected");
+    assert_true(a->local);
     assert_int_equal(nrequests, 0);
     ask("1.42 HINFO");
     assert_string_equal(went(), "10.0.0.2:53 udp");
@@ -214,6 +215,7 @@ static void the_first_goes_away(void **state)
     struct asked *a = ask("www.example.org A"), *b = ask("WWW.example.org A");
     chain_expire(a->exchange);
     assert_string_equal(a->fail, "query timed out");
+    assert_true(a->local);
     assert_true(requests[0].under_way);
     fails(&requests[0], CDNS_ETIMEOUT, "timed out");
     assert_memory_equal(latest()->message + 12, "\3WWW", 4); // in the name of who is left
@@ -342,6 +344,7 @@ static void all_attempts_fail(void **state)
         assert_true(a->done);
         assert_int_equal(a->outcome.rcode, RCODE_SERVFAIL);
         assert_string_equal(a->fail, cases[i].why);
+        assert_false(a->local);
         stop_serving();
     }
 }
@@ -654,6 +657,7 @@ static void only_so_many_wait(void **state)
     struct asked *a = ask("n0.example A");
     assert_int_equal(a->outcome.rcode, RCODE_SERVFAIL);
     assert_string_equal(a->fail, "2048 queries are waiting for upstreams already");
+    assert_true(a->local);
     assert_int_equal(counted("clusterdns_forward_overload_rejects_total"), before + 1);
     answer(&requests[0], 0, "\1");
     assert_false(ask("n9999.example A")->done);
