@@ -153,9 +153,21 @@ static bool is_last_stanza(const struct flight *x)
     return x->stanza == &x->forward->stanzas[x->forward->n - 1];
 }
 
-// Larger than what was asked for: as good as truncated.
+// Is there another upstream to ask, after an answer that cannot be used and would be the same again? That it is too
+// large is no reason to call its upstream down.
+static bool may_ask_another(struct flight *x, const char *why)
+{
+    bool more = note_failure(x, CDNS_ENOMEM, why);
+    return more && ++x->failovers < x->set->n && may_ask_again(x);
+}
+
+// Over UDP, more than what was asked for: where nobody knows better it is as good as truncated.
 static void answered_too_much(struct flight *x)
 {
+    if (may_ask_another(x, "answer larger than asked for")) {
+        ask_next(x);
+        return;
+    }
     x->truncated = true;
     if (more_is_of_use(x))
         ask_same(x);
@@ -163,11 +175,10 @@ static void answered_too_much(struct flight *x)
         answer_failure(x);
 }
 
-// More than a query may hold: no fault of the upstream, and it will say the same again. Another one may not.
+// Its records take more than a query may hold.
 static void answer_is_too_large(struct flight *x)
 {
-    bool more = note_failure(x, CDNS_ENOMEM, "answer too large");
-    if (more && ++x->failovers < x->set->n)
+    if (may_ask_another(x, "answer too large"))
         ask_next(x);
     else
         answer_failure(x);

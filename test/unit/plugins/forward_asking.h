@@ -187,7 +187,7 @@ static void end_request(struct upstream_request *r, struct upstream_result resul
     r->callback(r->arg, &result);
 }
 
-static void fails(struct upstream_request *r, int error, const char *reason)
+static inline void fails(struct upstream_request *r, int error, const char *reason)
 {
     end_request(r, (struct upstream_result){.error = error, .reason = reason});
 }
@@ -231,7 +231,7 @@ static void turn_main(void)
 }
 
 // Runs main's loop until so many questions have been asked in all.
-static void until_asked(unsigned n)
+static inline void until_asked(unsigned n)
 {
     uint64_t end = uv_hrtime() + UINT64_C(10000000000);
     while (nrequests < n) {
