@@ -2,7 +2,6 @@
 // The end of a flight: every waiter gets what came of it; where that is much work, a few in each turn of the loop.
 #include "plugins/forward/flight.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -176,17 +175,22 @@ static bool land(struct flight *x, serve_fn *one, const uint8_t *message, size_t
     return true;
 }
 
+// The query would have to wait for its turn with an answer for which there is no room.
+static void refuse_one(struct flight *x, struct query *q, const uint8_t *message, size_t size)
+{
+    (void)x, (void)message, (void)size;
+    forward_overloaded(q->worker, 1);
+    query_resume(q, query_fail(q, RCODE_SERVFAIL, "too many queries wait for a large answer"));
+}
+
 // Ends the flight.
 static void give(struct flight *x, serve_fn *one, const uint8_t *message, size_t size)
 {
     flight_close(x);
-    if (takes_one_turn(x, size)) {
+    if (takes_one_turn(x, size))
         serve(x, one, message, size, true);
-    } else if (!land(x, one, message, size)) {
-        if (message != NULL)
-            snprintf(x->why, sizeof x->why, "too many queries wait for a large answer");
-        serve(x, message != NULL ? fail_one : one, NULL, 0, true);
-    }
+    else if (!land(x, one, message, size))
+        serve(x, message != NULL ? refuse_one : one, NULL, 0, true);
 }
 
 void answer_waiters(struct flight *x, const uint8_t *message, size_t size)
