@@ -36,6 +36,10 @@ struct reply {
     const char *origin;    ///< name of the plugin that ended the way in; NULL: the server itself
 };
 
+/// Bytes of the largest reply over UDP that has other servers' data, whatever its client could take: who makes these
+/// large is not known, and whom the reply goes to is not either. A plugin that gives such a reply lowers `udp_size`.
+#define QUERY_UDP_FOREIGN 4096
+
 /// One question. The fields are read-only for plugins but for `reply`, (rewrite's business) qname, qtype, qclass,
 /// (bufsize's and forward's) udp_size and (cache's) ad.
 struct query {

@@ -19,7 +19,7 @@ enum purpose {
 enum reach {
     REACH_NOBODY,  ///< no server answered
     REACH_REFUSAL, ///< one did, but refuses us
-    REACH_ANSWER,  ///< … and serves us, if not what was asked for: a 200, or word that a version is too old or too new
+    REACH_ANSWER, ///< … and serves us, if not what was asked for: a 200, or word that a version is too old or too new
 };
 
 /// How it ended.

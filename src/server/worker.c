@@ -17,7 +17,7 @@
 
 #define DESCRIPTORS_KEPT 192  // for all that is no DNS client: HTTP endpoints, the API, files, threads …
 #define DESCRIPTORS_ASKING 96 // … and for each worker's sockets to other servers
-#define CONNECTIONS_MIN 4    // of a TCP listener, however few descriptors there are
+#define CONNECTIONS_MIN 4     // of a TCP listener, however few descriptors there are
 
 static _Thread_local struct worker *current;
 static unsigned count = 1;

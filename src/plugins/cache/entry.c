@@ -155,5 +155,7 @@ int cache_entry_reply(const struct entry *e, uint32_t ttl, struct query *q)
     // Who did not ask for it must not be told that the data are authentic (RFC 6840 §5.8).
     q->reply.ad = (e->flags & ENTRY_AD) != 0 && (q->do_ || q->ad_asked);
     q->reply.tc = false;
+    if (q->udp_size > QUERY_UDP_FOREIGN)
+        q->udp_size = QUERY_UDP_FOREIGN;
     return 0;
 }

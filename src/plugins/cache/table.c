@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #define CACHE_LINE 64
-#define EVICTIONS_MAX 64 // sets looked at for the room of one entry
+#define EVICTIONS_MAX 64      // sets looked at for the room of one entry
 #define ENTRY_MAX (16U << 10) // bytes: one larger answer would push out a hundred usual ones
 
 int cache_table_init(struct table *t, uint32_t capacity, uint32_t stale)

@@ -2,7 +2,6 @@
 // The end of a flight: every waiter gets what came of it; where that is much work, a few in each turn of the loop.
 #include "plugins/forward/flight.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -49,8 +48,8 @@ static bool same_case(const uint8_t *message, size_t size, const struct query *q
 static void answer_one(struct flight *x, struct query *q, const uint8_t *message, size_t size)
 {
     struct reply *r = &q->reply;
-    if (q->udp_size > FORWARD_UDP_REPLY)
-        q->udp_size = FORWARD_UDP_REPLY;
+    if (q->udp_size > QUERY_UDP_FOREIGN)
+        q->udp_size = QUERY_UDP_FOREIGN;
     struct message_answer a;
     int rc = message_answer_read(q->arena, message, size, &a);
     if (rc != 0) {
@@ -178,17 +177,22 @@ static bool land(struct flight *x, serve_fn *one, const uint8_t *message, size_t
     return true;
 }
 
+// The query would have to wait for its turn with an answer for which there is no room.
+static void refuse_one(struct flight *x, struct query *q, const uint8_t *message, size_t size)
+{
+    (void)x, (void)message, (void)size;
+    forward_overloaded(q->worker, 1);
+    query_resume(q, query_fail(q, RCODE_SERVFAIL, "too many queries wait for a large answer"));
+}
+
 // Ends the flight.
 static void give(struct flight *x, serve_fn *one, const uint8_t *message, size_t size)
 {
     flight_close(x);
-    if (takes_one_turn(x, size)) {
+    if (takes_one_turn(x, size))
         serve(x, one, message, size, true);
-    } else if (!land(x, one, message, size)) {
-        if (message != NULL)
-            snprintf(x->why, sizeof x->why, "too many queries wait for a large answer");
-        serve(x, message != NULL ? fail_one : one, NULL, 0, true);
-    }
+    else if (!land(x, one, message, size))
+        serve(x, message != NULL ? refuse_one : one, NULL, 0, true);
 }
 
 void answer_waiters(struct flight *x, const uint8_t *message, size_t size)

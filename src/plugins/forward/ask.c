@@ -126,7 +126,7 @@ static unsigned size_asked(const struct flight *x)
     return x->question.edns ? x->question.edns_size : 512;
 }
 
-// Could somebody who waits be given more than that? (It is less than FORWARD_UDP_REPLY.) `prefer_udp` does not ask.
+// Could somebody who waits be given more than that? (It is less than QUERY_UDP_FOREIGN.) `prefer_udp` does not ask.
 static bool more_is_of_use(const struct flight *x)
 {
     unsigned asked = size_asked(x);

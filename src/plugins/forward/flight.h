@@ -107,5 +107,7 @@ void flight_landed(struct landing *l);
 
 // --- forward.c
 
+/// Counts queries that fail because of a bound of ours.
+void forward_overloaded(unsigned worker, unsigned n);
 /// The way in, from stanza `first` on.
 enum verdict forward_from(struct forward *f, struct query *q, size_t first);

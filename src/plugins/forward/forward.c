@@ -20,7 +20,7 @@ static struct metric_family rejects_family = {
 };
 static struct metric_family overload_family = {
     .name = "clusterdns_forward_overload_rejects_total",
-    .help = "Questions that failed because as many as may wait for upstreams, or for one name there, were waiting.",
+    .help = "Questions that failed because of a bound: on those that wait, on one name's, on answers kept for many.",
     .type = METRIC_COUNTER,
 };
 
@@ -95,9 +95,14 @@ static void take_off(struct flight *x, const struct query *q)
     ask_next(x);
 }
 
+void forward_overloaded(unsigned worker, unsigned n)
+{
+    metric_count(overload, worker, 0, n);
+}
+
 static enum verdict crowded(struct query *q)
 {
-    metric_count(overload, q->worker, 0, 1);
+    forward_overloaded(q->worker, 1);
     return query_fail_local(q, RCODE_SERVFAIL, "this name and type is being asked for in %u other ways already",
                             FORWARD_SAME);
 }
@@ -143,7 +148,7 @@ enum verdict forward_from(struct forward *f, struct query *q, size_t first)
         return query_fail_local(q, RCODE_SERVFAIL, "plugin/forward: switched off, since a loop was detected");
     const struct flights *all = flights_of(q->worker);
     if (all->waiting >= FORWARD_WAITING || all->flying >= FORWARD_WAITING) {
-        metric_count(overload, q->worker, 0, 1);
+        forward_overloaded(q->worker, 1);
         return query_fail_local(q, RCODE_SERVFAIL, "%u queries are waiting for upstreams already", FORWARD_WAITING);
     }
     if (!count_concurrent(s)) {

@@ -15,7 +15,6 @@
 #define FORWARD_WAITING 2048   ///< questions that may wait on a worker at a time
 #define FORWARD_SAME 4         ///< of them with one name, type and class, asked in different ways
 #define FORWARD_RCODES 24      ///< rcodes that have a name, 0 to 23
-#define FORWARD_UDP_REPLY 4096 ///< largest answer over UDP, whatever its client could take: no amplifier
 #define FORWARD_EDNS_SIZE 1232 ///< largest UDP answer that upstreams are asked for (RFC 9715)
 
 /// An upstream as the Corefile or a file names it.

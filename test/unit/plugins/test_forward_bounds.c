@@ -86,11 +86,13 @@ static void large_messages_land_in_turns(void **state)
             ask(question);
         }
     assert_int_equal(nrequests, 70);
+    uint64_t rejects = counted("clusterdns_forward_overload_rejects_total");
     for (unsigned i = 0; i < 70; i++) {
         make_answer(&requests[i], 0, "\1", message); // and zeroes behind its record
         end_request(&requests[i], (struct upstream_result){.message = message, .size = sizeof message});
     }
     unsigned before = count_done(asked, 420);
+    assert_int_equal(counted("clusterdns_forward_overload_rejects_total"), rejects + before);
     assert_in_range(before, 6, 60); // for which there is no room
     assert_string_equal(asked[419].fail, "too many queries wait for a large answer");
     uv_run(&worker.loop, UV_RUN_NOWAIT);
