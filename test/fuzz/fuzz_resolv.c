@@ -15,21 +15,21 @@ static void check(void *arg, const char *name)
 {
     const struct source *s = arg;
     union sockaddr_any address, again;
-    char text[TARGET_TEXT], host[TARGET_TEXT];
+    char text[ADDRESS_TEXT_MAX], host[ADDRESS_TEXT_MAX];
     size_t len = strlen(name);
     INVARIANT(len > 0 && name[strcspn(name, " \t\n\v\f\r")] == '\0');
     INVARIANT(memmem(s->text, s->size, name, len) != NULL);
-    if (!target_address(name, 53, &address))
+    if (!address_read(name, 53, &address))
         return;
-    target_text(&address, text);
+    address_text(&address, text);
     size_t n = strlen(text);
     INVARIANT(n > 3 && strcmp(text + n - 3, ":53") == 0);
     memcpy(host, text, n + 1);
     host[n - 3] = '\0';
     char *start = host + (host[0] == '[');
     start[strcspn(start, "]")] = '\0';
-    INVARIANT(target_address(start, 53, &again));
-    INVARIANT(strcmp(text, target_text(&again, host)) == 0);
+    INVARIANT(address_read(start, 53, &again));
+    INVARIANT(strcmp(text, address_text(&again, host)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
