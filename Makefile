@@ -40,6 +40,8 @@ FUZZ_SRC  := $(sort $(wildcard test/fuzz/fuzz_*.c))
 FUZZ_BIN  := $(FUZZ_SRC:test/fuzz/%.c=$B/replay/%)
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$B/bench/%)
+SHARED_SRC := $(sort $(wildcard examples/*.c test/plugins/*.c))
+SHARED_BIN := $(SHARED_SRC:%.c=$B/%.so)
 
 .PHONY: all help deps run test unit replay cases test-cluster lint format bench bench-scale bench-propagation fuzz install clean
 all: $B/clusterdns
@@ -60,6 +62,12 @@ $B/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(SAY)
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Plugins that a Corefile loads. They take what they need from the program.
+$B/%.so: %.c
+	@mkdir -p $(@D)
+	$(SAY)
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -fPIC -shared -MMD -MP -MF $@.d -o $@ $<
 
 ## make deps             install the Debian packages that building and testing need (root, or through sudo)
 deps:
@@ -97,7 +105,7 @@ replay: $(FUZZ_BIN)
 	@failed=; for f in $(FUZZ_BIN); do $$f test/fuzz/corpus/$$(basename $$f | sed s/^fuzz_//) || failed="$$failed $$f"; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-cases: $B/clusterdns
+cases: $B/clusterdns $(SHARED_BIN)
 	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases
 
 ## make test-cluster     the same and all cases on a real control plane, beside CoreDNS (builds them once through Go)
@@ -160,4 +168,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT_BIN:=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_BIN:=.d) $(SHARED_BIN:=.d)

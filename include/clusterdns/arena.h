@@ -12,7 +12,8 @@ struct arena;
 struct arena *arena_new(size_t limit);
 /// Frees the arena and all that was allocated from it. NULL is allowed.
 void arena_free(struct arena *a);
-/// Forgets all allocations but keeps the first block, so that the next query does not touch the heap.
+/// Forgets all allocations but keeps the first block (1 KiB) and, if it was needed, one of 16 KiB, so that the next
+/// query does not touch the heap.
 void arena_reset(struct arena *a);
 /// `size` bytes aligned to 8, not initialised; NULL when the limit or memory is used up. `size` 0 gives a valid
 /// pointer.
@@ -27,3 +28,5 @@ char *arena_strndup(struct arena *a, const char *s, size_t len);
 char *arena_printf(struct arena *a, const char *fmt, ...) CDNS_PRINTF(2, 3);
 /// Bytes allocated since creation or reset.
 size_t arena_used(const struct arena *a);
+/// Bytes that the arena has of the heap now, those that are still free in it included.
+size_t arena_held(const struct arena *a);

@@ -33,6 +33,9 @@ struct plugin_interface {
 struct plugin {
     uint32_t abi;     ///< CLUSTERDNS_PLUGIN_ABI; set by the macro, as `name` is
     const char *name; ///< of the directive
+    /// Of a plugin that a Corefile loads (docs/plugins/load.md): the one that it stands behind in the order of
+    /// plugins/order.h, or behind another that was loaded before it. Of no meaning for a name that the order has.
+    const char *after;
     /// Reads the directives of this name in a server block and builds their one immutable instance (`*self`, NULL if it
     /// has nothing to remember); shared by all workers. Main thread. On CDNS_ECONFIG the text is in c->error
     /// (config_errorf() and its like have put it there); other codes are reported by error_text(). After an error
@@ -60,7 +63,8 @@ struct plugin {
     enum verdict (*reply)(void *self, struct query *q);
     /// Last, for every plugin entered, after the reply was written. Worker.
     void (*done)(void *self, const struct query *q, const struct outcome *o);
-    /// A parked query ends by time-out or shutdown while this plugin holds it: forget `q`. Worker.
+    /// A parked query ends by time-out or shutdown while this plugin holds it, or, right after the hook said WAIT,
+    /// there is no room for one more that waits: forget `q`. Worker.
     void (*cancel)(void *self, struct query *q);
     /// Is the plugin ready to serve? Asked for each request to /ready. Main thread.
     bool (*ready)(void *self);
@@ -70,9 +74,11 @@ struct plugin {
     void (*join)(void *self, const char *name, const void *ops, void *provider);
 };
 
-/// Defines plugin `id`: `CLUSTERDNS_PLUGIN(whoami, .setup = …, .query = …);` at the end of src/plugins/whoami.c.
+/// Defines plugin `id`: `CLUSTERDNS_PLUGIN(whoami, .setup = …, .query = …);` at the end of src/plugins/whoami.c. In a
+/// shared object `clusterdns_plugin` leads to it; in the program it is weak, since there are many, and nobody uses it.
 #define CLUSTERDNS_PLUGIN(id, ...)                                                                                     \
-    const struct plugin clusterdns_plugin_##id = {.abi = CLUSTERDNS_PLUGIN_ABI, .name = #id, __VA_ARGS__}
+    const struct plugin clusterdns_plugin_##id = {.abi = CLUSTERDNS_PLUGIN_ABI, .name = #id, __VA_ARGS__};             \
+    __attribute__((weak)) const struct plugin *const clusterdns_plugin = &clusterdns_plugin_##id
 
 struct server_state;
 /// Calls `fn` for every plugin instance of the server that has a .ready hook, in server order. Main thread.

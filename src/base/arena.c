@@ -24,28 +24,33 @@
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
-#define FIRST_BLOCK ((size_t)16 << 10) // bytes kept over resets
+#define ARENA_SIZE ((size_t)1 << 10) // bytes of a new arena: a query that waits has little more than its question there
+#define CHUNK ((size_t)16 << 10)     // bytes of the first further chunk; one is kept over resets
 #define LARGEST_STEP ((size_t)1 << 20) // further chunks double up to this many bytes
 
 // A chunk beyond the first block.
 struct chunk {
     struct chunk *next;
+    size_t size; // bytes of `data`
     alignas(8) uint8_t data[];
 };
 
 struct arena {
     uint8_t *pos, *end;  // free part of the present chunk
     size_t used, limit;  // bytes given out, rounded up to 8; limit 0: none
-    size_t first, step;  // size of the first block; size of the next chunk
+    size_t held;         // bytes of the heap
+    size_t first, step;  // size of the first block; size of the last chunk
     struct chunk *extra; // newest first
+    struct chunk *spare; // of CHUNK bytes, for the next that is needed; may be NULL
     alignas(8) uint8_t block[];
 };
+#define FIRST_BLOCK (ARENA_SIZE - sizeof(struct arena))
 
 static void rewind_to_first(struct arena *a)
 {
     a->pos = a->block;
     a->end = a->block + a->first;
-    a->step = FIRST_BLOCK;
+    a->step = CHUNK / 2;
     a->used = 0;
     a->extra = NULL;
     ASAN_POISON_MEMORY_REGION(a->block, a->first);
@@ -55,6 +60,11 @@ static void free_extra(struct arena *a)
 {
     for (struct chunk *c = a->extra, *next; c != NULL; c = next) {
         next = c->next;
+        if (c->size == CHUNK && a->spare == NULL) {
+            a->spare = c;
+            continue;
+        }
+        a->held -= sizeof *c + c->size;
         free(c);
     }
 }
@@ -68,6 +78,8 @@ struct arena *arena_new(size_t limit)
         return NULL;
     a->limit = limit;
     a->first = first;
+    a->held = sizeof *a + first;
+    a->spare = NULL;
     rewind_to_first(a);
     return a;
 }
@@ -77,6 +89,7 @@ void arena_free(struct arena *a)
     if (a == NULL)
         return;
     free_extra(a);
+    free(a->spare);
     free(a);
 }
 
@@ -93,9 +106,16 @@ static int grow(struct arena *a, size_t need)
     if (a->step < LARGEST_STEP)
         a->step *= 2;
     size_t size = need > a->step ? need : a->step;
-    struct chunk *c = malloc(sizeof *c + size);
-    if (c == NULL)
-        return CDNS_ENOMEM;
+    struct chunk *c = a->spare;
+    if (c != NULL && size == CHUNK) {
+        a->spare = NULL;
+    } else {
+        c = malloc(sizeof *c + size);
+        if (c == NULL)
+            return CDNS_ENOMEM;
+        c->size = size;
+        a->held += sizeof *c + size;
+    }
     c->next = a->extra;
     a->extra = c;
     a->pos = c->data;
@@ -168,4 +188,9 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 size_t arena_used(const struct arena *a)
 {
     return a->used;
+}
+
+size_t arena_held(const struct arena *a)
+{
+    return a->held;
 }

@@ -99,5 +99,5 @@ size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap
 /// (`m->question_end`) and fits. Returns the length; 0 when `cap` is less than a header.
 size_t message_write_error(const struct message *m, uint16_t rcode, uint8_t *out, size_t cap);
 
-/// Writes the OPT record of a reply: `edns_size`, `rcode`'s upper bits, `do_` and `options` count.
-void message_write_opt(struct writer *w, const struct message_reply *reply);
+/// Writes an OPT record: `edns_size`, `rcode`'s upper bits, `do_` and the first `options_len` bytes of `options` count.
+void message_write_opt(struct writer *w, const struct message_reply *reply, uint16_t options_len);

@@ -123,8 +123,9 @@ static void read_opt(struct unpacker *u, const uint8_t *owner, bool additional)
 // Reads one record to the end of `set`, which has room for it, but for an OPT.
 static void read_record(struct unpacker *u, bool additional, struct records *set)
 {
-    struct record rr = {.owner = read_owner(u), .type = reader_u16(&u->r)};
-    if (u->r.error != 0)
+    struct record rr = {.owner = read_owner(u)};
+    rr.type = reader_u16(&u->r);
+    if (rr.owner == NULL || u->r.error != 0)
         return;
     if (rr.type == RR_OPT) {
         read_opt(u, rr.owner, additional);

@@ -19,7 +19,7 @@ size_t message_question_write(const struct message_question *question, uint8_t *
     writer_u16(&w, question->qtype);
     writer_u16(&w, question->qclass);
     if (question->edns)
-        message_write_opt(&w, &(struct message_reply){.do_ = question->do_, .edns_size = question->edns_size});
+        message_write_opt(&w, &(struct message_reply){.do_ = question->do_, .edns_size = question->edns_size}, 0);
     return w.error == 0 ? w.pos : 0;
 }
 

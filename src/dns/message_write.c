@@ -208,14 +208,14 @@ static uint32_t write_section(struct packer *p, const struct records *set)
     return set->n;
 }
 
-void message_write_opt(struct writer *w, const struct message_reply *reply)
+void message_write_opt(struct writer *w, const struct message_reply *reply, uint16_t options_len)
 {
     writer_u8(w, 0);
     writer_u16(w, RR_OPT);
     writer_u16(w, reply->edns_size);
     writer_u32(w, (uint32_t)(reply->rcode >> 4) << 24 | (reply->do_ ? EDNS_DO : 0));
-    writer_u16(w, reply->options_len);
-    writer_bytes(w, reply->options, reply->options_len);
+    writer_u16(w, options_len);
+    writer_bytes(w, reply->options, options_len);
 }
 
 static uint16_t header_bits(uint8_t opcode, bool aa, bool tc, bool rd, bool ra, bool ad, bool cd, uint16_t rcode)
@@ -271,7 +271,7 @@ size_t message_write(const struct message_reply *reply, uint8_t *out, size_t cap
     }
     if (reply->edns) {
         p.w.size = room; // its place was kept
-        message_write_opt(&p.w, reply);
+        message_write_opt(&p.w, reply, reply->options_len);
         written[2]++;
     }
 

@@ -443,6 +443,8 @@ static int pick(struct upstream_lane *lane, enum upstream_way way, uint64_t now,
     lane->held = true; // what is found too old closes
     int rc = way == UPSTREAM_UDP && !lane->upstream->options.tls ? udp_pick(lane, now, flow)
                                                                  : stream_pick(lane, now, flow, reused);
+    if (rc == 0 && !(*flow)->stream)
+        *reused = (*flow)->asked > 0;
     lane->held = false;
     return rc;
 }

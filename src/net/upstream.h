@@ -8,7 +8,13 @@
 ///
 /// Against forged answers (RFC 5452): a UDP question leaves from one of several connected sockets with random ports,
 /// each used for a bounded number of questions and a bounded time, under a random id; what comes from another address
-/// never reaches the socket, and what does not answer a question in flight is passed over and counted.
+/// never reaches the socket, and what does not answer a question in flight is passed over and counted. Whoever sends
+/// too much of that (64 messages more than questions were asked on a socket or connection) ends it, with its questions.
+///
+/// What a loop can have open is bounded, whatever servers do: 256 UDP sockets (past them those in use serve longer;
+/// each upstream has one at least) and 128 connections (past them idle ones close). Memory: requests, 1 KiB each at
+/// most; for a connection at most 64 KiB of a begun answer, 64 KiB of questions that its server does not take, and
+/// TLS's own (some 40 KiB); what is not needed is given back.
 #include <clusterdns/address.h>
 #include <clusterdns/error.h>
 #include <stdbool.h>
@@ -34,14 +40,14 @@ struct upstream_options {
 struct upstream;
 
 /// The upstream with these options (texts are copied); made if there is none. To be given back with upstream_put().
-/// On an error (CDNS_ECONFIG: certificate files; CDNS_ENOMEM) the text is in `error` (CONFIG_ERROR_MAX bytes).
-/// Main thread.
+/// A certificate file that has been replaced since makes another upstream. On an error (CDNS_ECONFIG: certificate
+/// files; CDNS_ENOMEM) the text is in `error` (CONFIG_ERROR_MAX bytes). Main thread.
 int upstream_get(const struct upstream_options *options, struct upstream **out, char *error) CDNS_MUSTCHECK;
 /// Gives it back: what its loops have in flight goes on; idle connections close when they expire. Main thread.
 void upstream_put(struct upstream *u);
 
 enum upstream_way {
-    UPSTREAM_UDP,
+    UPSTREAM_UDP, ///< (an upstream over TLS is asked over TLS all the same)
     UPSTREAM_TCP, ///< a connection that stays, several questions at a time (RFC 7766); over TLS if the upstream says so
 };
 
@@ -49,32 +55,35 @@ struct upstream_request;
 
 /// What became of a request.
 struct upstream_result {
-    int error; ///< 0; CDNS_ETIMEOUT, CDNS_EIO (refused, reset, unreachable, closed), CDNS_EDENIED (TLS: certificate)
+    int error; ///< 0; CDNS_ETIMEOUT, CDNS_EIO (refused, reset, unreachable, closed, flooded), CDNS_EDENIED (TLS: the
+               ///< server's certificate), CDNS_ENOMEM
     const char *reason;     ///< of an error, for people: "connection refused"; static or valid until the callback ends
     const uint8_t *message; ///< the answer, its id the one that the caller wrote; borrowed until the callback returns
     size_t size;
-    uint64_t duration_ns; ///< since it was sent
-    bool reused;          ///< a connection that was there was used
+    uint64_t duration_ns; ///< since upstream_ask(), so with the time it took to connect
+    bool reused;          ///< a socket or connection that was there was used
     bool stale;           ///< an error on a connection that was kept from before: asking again at once may well work
 };
 
-/// Called once, on the loop's thread, never before upstream_ask() has returned; may ask again.
+/// Called once, on the loop's thread, never before upstream_ask() has returned; the request is gone. May ask and cancel
+/// others, may not close the loop's upstreams.
 typedef void (*upstream_cb)(void *arg, const struct upstream_result *result);
-/// Is this the answer to the question `arg` asked? If not it is passed over, and waiting goes on.
+/// Is this the answer to the question `arg` asked? If not it is passed over, and waiting goes on. At least 12 bytes,
+/// and the id is right; asks and cancels nothing.
 typedef bool (*upstream_accept)(void *arg, const uint8_t *message, size_t size);
 
-/// Asks. `message` (at most UPSTREAM_QUESTION_MAX bytes, a question with a header) is copied; its id is replaced on the
+/// Asks. `message` (12 to UPSTREAM_QUESTION_MAX bytes, a question with a header) is copied; its id is replaced on the
 /// way. `loop` is the calling thread's own. The request ends at `deadline_ns` (monotonic) at the latest.
-/// CDNS_ELIMIT: UPSTREAM_REQUESTS are in flight on this loop; CDNS_ENOMEM, CDNS_EIO (no socket): then there is no
-/// callback.
+/// CDNS_ELIMIT: UPSTREAM_REQUESTS are in flight on this loop, or all its connections are at work; CDNS_ENOMEM; CDNS_EIO
+/// with errno (no socket): then there is no callback. What fails later, if only a moment, is told to the callback.
 int upstream_ask(struct upstream *u, uv_loop_t *loop, enum upstream_way way, const uint8_t *message, size_t size,
                  uint64_t deadline_ns, upstream_accept accept, upstream_cb callback, void *arg,
                  struct upstream_request **request) CDNS_MUSTCHECK;
-/// Ends a request without its callback.
+/// Ends a request without its callback. A connection that it was waiting for, and nobody else, closes.
 void upstream_cancel(struct upstream_request *request);
 
-/// Closes everything that the loop has open to upstreams; requests end without a callback. On its thread, before the
-/// loop ends.
+/// Closes everything that the loop has open to upstreams; requests end without a callback. The loop has to run on to
+/// free the memory. On its thread, or any when that has ended; every loop that has asked, before it ends.
 void upstream_close_loop(uv_loop_t *loop);
 
 #define UPSTREAM_QUESTION_MAX 512 ///< bytes of a question

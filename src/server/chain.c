@@ -121,35 +121,65 @@ static void forget(struct exchange *x)
         in->plugin->cancel(in->self, &x->q);
 }
 
-static void set_parked(struct exchange *x)
+static bool set_parked(struct exchange *x)
 {
+    if (!worker_park(x->worker, x))
+        return false;
     x->parked = true;
     atomic_fetch_add(&x->block->generation->pins, 1);
-}
-
-// Copies what is borrowed and pins the generation. False: it must not or cannot wait, and has a failure instead.
-static bool park(struct exchange *x)
-{
-    bool can = !x->expired;
-    if (can && x->q.packet != NULL && !x->packet_owned) {
-        x->q.packet = arena_memdup(x->q.arena, x->q.packet, x->q.request_size);
-        x->packet_owned = true;
-        can = x->q.packet != NULL;
-    }
-    uint64_t at = x->deadline_ns != 0 ? x->deadline_ns : x->q.received_ns + QUERY_TIMEOUT_NS;
-    if (can && worker_set_deadline(x->worker, x, at) == 0) {
-        set_parked(x);
-        return true;
-    }
-    forget(x);
-    apply(x, query_fail(&x->q, RCODE_SERVFAIL, x->expired ? "query timed out" : "out of memory"));
-    return false;
+    return true;
 }
 
 static void unpark(struct exchange *x)
 {
+    worker_unpark(x->worker, x);
     x->parked = false;
     atomic_fetch_sub(&x->block->generation->pins, 1);
+}
+
+static void orphan_children(struct exchange *x)
+{
+    for (struct exchange *c = x->children; c != NULL; c = c->sibling_next)
+        c->parent = NULL;
+    x->children = NULL;
+}
+
+static bool own_packet(struct exchange *x)
+{
+    const uint8_t *own = arena_memdup(x->q.arena, x->q.packet, x->q.request_size);
+    if (own == NULL)
+        return false;
+    x->q.packet = own;
+    x->packet_owned = true;
+    return true;
+}
+
+// Copies what is borrowed, pins the generation and sets the deadline. Returns why it must not or cannot wait, or NULL.
+static const char *try_to_park(struct exchange *x)
+{
+    if (x->expired)
+        return "query timed out";
+    if (x->q.packet != NULL && !x->packet_owned && !own_packet(x))
+        return "out of memory";
+    if (!set_parked(x))
+        return "too many queries are waiting";
+    if (worker_set_deadline(x->worker, x, x->deadline_ns != 0 ? x->deadline_ns : x->q.received_ns + QUERY_TIMEOUT_NS) ==
+        0)
+        return NULL;
+    unpark(x);
+    return "out of memory";
+}
+
+// False: it has a failure instead.
+static bool park(struct exchange *x)
+{
+    const char *why = try_to_park(x);
+    if (why == NULL)
+        return true;
+    forget(x);
+    orphan_children(x);
+    apply(x, query_fail(&x->q, RCODE_SERVFAIL, "%s", why));
+    return false;
 }
 
 static void unlink_child(struct exchange *x)
@@ -162,13 +192,6 @@ static void unlink_child(struct exchange *x)
         x->parent->children = x->sibling_next;
     if (x->sibling_next != NULL)
         x->sibling_next->sibling_prev = x->sibling_prev;
-}
-
-static void orphan_children(struct exchange *x)
-{
-    for (struct exchange *c = x->children; c != NULL; c = c->sibling_next)
-        c->parent = NULL;
-    x->children = NULL;
 }
 
 static void end(struct exchange *x)
@@ -211,8 +234,9 @@ static bool stream(struct exchange *x)
         int rc = more >= 0 ? x->stream_send(x, more == 0) : more;
         x->q.arena = own;
         if (rc == CDNS_EAGAIN && more == 1) {
-            set_parked(x);
-            return false;
+            if (set_parked(x))
+                return false;
+            rc = CDNS_ELIMIT;
         }
         if (rc != 0 && rc != CDNS_EAGAIN)
             more = rc;

@@ -118,13 +118,23 @@ static struct metric_family late_family = {
     .help = "Answers whose question had to wait for something.",
     .type = METRIC_COUNTER,
 };
-static struct metric *unanswered, *rejected, *late;
+static struct metric_family refused_family = {
+    .name = "clusterdns_dns_waiting_refused_total",
+    .help = "Questions that failed since they would have had to wait and as much as may wait did.",
+    .type = METRIC_COUNTER,
+};
+static struct metric *unanswered, *rejected, *late, *park_refused;
 
 // ---- counting, on workers ----
 
 void counters_unanswered(const struct worker *w, enum unanswered why)
 {
     metric_count(unanswered, w->id, why, 1);
+}
+
+void counters_park_refused(const struct worker *w)
+{
+    metric_count(park_refused, w->id, 0, 1);
 }
 
 void counters_rejected(const struct worker *w, uint16_t rcode)
@@ -215,6 +225,7 @@ void counters_init(void)
     unanswered = metric_series(&unanswered_family, NULL);
     rejected = metric_series(&rejected_family, NULL);
     late = metric_series(&late_family, NULL);
+    park_refused = metric_series(&refused_family, NULL);
 }
 
 static struct metric *responses_series(const char *server, const char *zone, const char *plugin)
@@ -333,11 +344,16 @@ static struct metric_family kept[] = {
      .help = "TCP connections ended for being idle or slow, or for what they kept in memory.",
      .type = METRIC_READING},
     {.name = "clusterdns_tcp_connections", .help = "TCP connections open.", .type = METRIC_GAUGE},
+    {.name = "clusterdns_dns_waiting", .help = "Questions that wait for something.", .type = METRIC_GAUGE},
+    {.name = "clusterdns_dns_waiting_bytes",
+     .help = "Memory held for questions that wait for something.",
+     .type = METRIC_GAUGE},
     {.name = "clusterdns_log_dropped_total",
      .help = "Lines of the log that nobody took in time.",
      .type = METRIC_READING},
 };
 #define KEPT (sizeof kept / sizeof *kept)
+#define NET_KEPT 8 // of `kept`, the sockets'
 
 static void collect(void *arg)
 {
@@ -345,11 +361,13 @@ static void collect(void *arg)
     uint64_t sums[KEPT] = {0};
     for (unsigned i = 0; i < s->nworkers; i++) {
         const struct net_counters *n = net_counters(&s->workers[i].loop);
-        const uint64_t *const parts[KEPT - 1] = {&n->udp_received,     &n->udp_sent,     &n->udp_send_failed,
+        const uint64_t *const parts[NET_KEPT] = {&n->udp_received,     &n->udp_sent,     &n->udp_send_failed,
                                                  &n->udp_kernel_drops, &n->tcp_accepted, &n->tcp_rejected,
                                                  &n->tcp_timeouts,     &n->tcp_open};
-        for (size_t k = 0; k < KEPT - 1; k++)
+        for (size_t k = 0; k < NET_KEPT; k++)
             sums[k] += __atomic_load_n(parts[k], __ATOMIC_RELAXED);
+        sums[NET_KEPT] += atomic_load_explicit(&s->workers[i].nparked, memory_order_relaxed);
+        sums[NET_KEPT + 1] += atomic_load_explicit(&s->workers[i].parked_bytes, memory_order_relaxed);
     }
     sums[KEPT - 1] = log_dropped();
     for (size_t k = 0; k < KEPT; k++)

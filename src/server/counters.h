@@ -22,6 +22,8 @@ enum unanswered {
 void counters_init(void);
 /// Counts by a worker, on its thread.
 void counters_unanswered(const struct worker *w, enum unanswered why);
+/// A question, or a child question, that would have waited: as much as may wait does.
+void counters_park_refused(const struct worker *w);
 /// A malformed question, or one of an unknown opcode or EDNS version, is answered with this rcode.
 void counters_rejected(const struct worker *w, uint16_t rcode);
 /// The end of a question that reached no block: in zone "dropped", if that is counted.

@@ -53,6 +53,7 @@ struct exchange {
     bool dropped;      ///< no answer
     bool packet_owned; ///< q.packet is in the arena
     enum verdict resumed_with;
+    size_t parked_bytes;  ///< what it counts for while it is parked
     uint64_t deadline_ns; ///< monotonic; 0: QUERY_TIMEOUT_NS after receipt
     struct heap_node deadline;
 

@@ -217,6 +217,14 @@ static int build_routes(struct build *b, const struct corefile *cf)
     return 0;
 }
 
+static bool has_plugin(const struct build *b, const char *name)
+{
+    for (size_t i = 0; i < b->nplugins; i++)
+        if (strcmp(b->plugins[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
 // Reports every directive that CoreDNS has and this program not yet.
 static bool report_planned(struct build *b, const struct corefile *cf)
 {
@@ -224,7 +232,7 @@ static bool report_planned(struct build *b, const struct corefile *cf)
     for (size_t i = 0; i < cf->nblocks; i++)
         for (size_t d = 0; d < cf->blocks[i].ndirectives; d++) {
             const struct token *t = &cf->blocks[i].directives[d].tokens[0];
-            if (server_plugin_status(t->text) != PLUGIN_PLANNED)
+            if (server_plugin_status(t->text) != PLUGIN_PLANNED || has_plugin(b, t->text))
                 continue;
             snprintf(b->error, sizeof b->error,
                      "%s:%u - Error during parsing: directive '%s' is known to CoreDNS but not built yet in "
@@ -283,10 +291,12 @@ int generation_build_parsed(struct arena *arena, const struct corefile *corefile
     return 0;
 }
 
+// From the first `load` on any name may be a plugin's; registry_plugins() knows when all loading has been done.
 static bool directive_known(void *arg, const char *name)
 {
-    (void)arg;
-    return server_plugin_status(name) != PLUGIN_UNKNOWN;
+    bool *loads = arg;
+    *loads = *loads || registry_is_load(name);
+    return *loads || server_plugin_status(name) != PLUGIN_UNKNOWN;
 }
 
 int generation_build(const char *path, const char *name, const char *text, uint16_t default_port,
@@ -299,18 +309,19 @@ int generation_build(const char *path, const char *name, const char *text, uint1
         report(arg, error_text(CDNS_ENOMEM));
         return CDNS_ECONFIG;
     }
-    int rc = path != NULL ? corefile_parse_file(a, path, directive_known, NULL, &cf, error)
-                          : corefile_parse_text(a, name, text, strlen(text), directive_known, NULL, &cf, error);
+    bool loads = false;
+    const struct plugin *const *plugins = NULL;
+    size_t n = 0;
+    int rc = path != NULL ? corefile_parse_file(a, path, directive_known, &loads, &cf, error)
+                          : corefile_parse_text(a, name, text, strlen(text), directive_known, &loads, &cf, error);
+    if (rc == 0)
+        rc = registry_plugins(a, &cf, &plugins, &n, error);
     if (rc != 0) {
         report(arg, error);
         arena_free(a);
         return CDNS_ECONFIG;
     }
-    const struct plugin **plugins = arena_calloc(a, registry_count(), sizeof(struct plugin *));
-    for (size_t i = 0; plugins != NULL && i < registry_count(); i++)
-        plugins[i] = registry_plugin(i);
-    return generation_build_parsed(a, &cf, plugins, plugins != NULL ? registry_count() : 0, default_port, report, arg,
-                                   out);
+    return generation_build_parsed(a, &cf, plugins, n, default_port, report, arg, out);
 }
 
 const struct listen_address *generation_listen(const struct generation *g, uint16_t port)

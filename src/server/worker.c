@@ -101,6 +101,32 @@ void worker_release(struct worker *w, struct exchange *x)
     w->nidle++;
 }
 
+static void set_parked(struct worker *w, unsigned n, size_t bytes)
+{
+    atomic_store_explicit(&w->nparked, n, memory_order_relaxed);
+    atomic_store_explicit(&w->parked_bytes, bytes, memory_order_relaxed);
+}
+
+bool worker_park(struct worker *w, struct exchange *x)
+{
+    unsigned n = atomic_load_explicit(&w->nparked, memory_order_relaxed);
+    size_t bytes = atomic_load_explicit(&w->parked_bytes, memory_order_relaxed);
+    size_t own = sizeof *x + arena_held(x->q.arena) + (x->stream_arena != NULL ? arena_held(x->stream_arena) : 0);
+    if (n >= WORKER_PARKED || own > WORKER_PARKED_BYTES - bytes) {
+        counters_park_refused(w);
+        return false;
+    }
+    x->parked_bytes = own;
+    set_parked(w, n + 1, bytes + own);
+    return true;
+}
+
+void worker_unpark(struct worker *w, struct exchange *x)
+{
+    set_parked(w, atomic_load_explicit(&w->nparked, memory_order_relaxed) - 1,
+               atomic_load_explicit(&w->parked_bytes, memory_order_relaxed) - x->parked_bytes);
+}
+
 static void on_deadline(uv_timer_t *timer);
 
 // Sets the timer to the first deadline.

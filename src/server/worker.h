@@ -19,6 +19,13 @@ struct tcp_listener;
 #define WORKER_EXCHANGES 4096 ///< questions a worker has in hand at a time, child questions included
 #define WORKER_IDLE 32        ///< exchanges kept for reuse
 
+/// What waits must leave room for what need not: of the exchanges in hand so many may be parked, and these, with their
+/// arenas, may hold so many bytes of the heap. What else would wait is answered with SERVFAIL, and counted. An exchange
+/// (1.1 KiB) and its arena's first block (1 KiB, the question in it) are 2.1 KiB; 18 KiB when a question or what
+/// plugins keep with it passes that block, and more when it passes 16 KiB, as questions over TCP can.
+#define WORKER_PARKED 3072
+#define WORKER_PARKED_BYTES ((size_t)8 << 20)
+
 /// The sockets of one bound address.
 struct worker_socket {
     struct worker_socket *next;
@@ -45,6 +52,8 @@ struct worker {
     struct exchange *idle;              ///< free list
     struct exchange *active;            ///< every exchange in hand
     unsigned nidle, nactive;
+    atomic_uint nparked;        ///< of `active`; the worker writes this and the next, relaxed, and others read them
+    atomic_size_t parked_bytes; ///< that these hold
     struct worker_socket *sockets;
     uint8_t *scratch; ///< MESSAGE_MAX bytes for late and streamed replies
     uv_timer_t drain_timer;
@@ -94,6 +103,10 @@ void worker_set_count(unsigned n);
 struct exchange *worker_exchange(struct worker *w);
 /// Gives it back.
 void worker_release(struct worker *w, struct exchange *x);
+/// Counts the exchange as parked: false if WORKER_PARKED or WORKER_PARKED_BYTES would be passed. Undone by
+/// worker_unpark().
+bool worker_park(struct worker *w, struct exchange *x) CDNS_MUSTCHECK;
+void worker_unpark(struct worker *w, struct exchange *x);
 /// Sees to it that chain_expire() is called at the exchange's deadline.
 int worker_set_deadline(struct worker *w, struct exchange *x, uint64_t at_ns) CDNS_MUSTCHECK;
 void worker_clear_deadline(struct worker *w, struct exchange *x);

@@ -323,6 +323,7 @@ class Player:
         self.folder = tempfile.mkdtemp(prefix="clusterdns-case-")
         self.cluster = Live(plane) if plane else Folder(self._path("cluster"))
         self.values = {"ROOT": ROOT, "DIR": self.folder, "COREFILE": self._path("Corefile"), "CLUSTER": self.cluster.directive()}
+        self.values["BUILD"] = os.path.dirname(os.path.abspath(program))
         for name in dict.fromkeys(re.findall(r"@((?:PORT|HTTP)\w*)@", case.text)):
             self.values[name] = str(free_port())
         self.values.setdefault("PORT", str(free_port()))

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <uv.h>
 
+_Static_assert(sizeof(struct flight) <= 400, "docs/plugins/forward.md says what a question takes");
+
 static struct flights **all; // by worker
 static unsigned users;
 

@@ -38,7 +38,7 @@ void policy_order(struct stanza *s, const struct upstream_set *set, unsigned wor
             order[i - 1] = order[k];
             order[k] = last;
         }
-    } else if (s->policy == POLICY_ROUND_ROBIN) {
+    } else if (s->policy == POLICY_ROUND_ROBIN && set->n > 0) {
         // As CoreDNS: the next one in front, the others behind it in their order.
         unsigned first = ++s->workers[worker].robin % set->n;
         for (unsigned i = first; i > 0; i--)

@@ -51,7 +51,7 @@ static int set_fill(struct upstream_set *set, const struct stanza *s, const stru
 
 int set_publish(struct stanza *s, const struct targets *targets, struct uv_loop_s *loop, char *error)
 {
-    struct upstream_set *set = calloc(1, sizeof *set + targets->n * sizeof set->peers[0]);
+    struct upstream_set *set = calloc(1, sizeof *set + targets->n * sizeof(struct peer *));
     if (set != NULL)
         set->users = calloc(worker_count(), sizeof *set->users);
     if (set == NULL || set->users == NULL) {

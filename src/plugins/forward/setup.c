@@ -283,7 +283,7 @@ static int set_policy(struct config *c, struct stanza *s, struct words *w)
 {
     static const char *const names[] = {
         [POLICY_RANDOM] = "random", [POLICY_ROUND_ROBIN] = "round_robin", [POLICY_SEQUENTIAL] = "sequential"};
-    const char *text;
+    const char *text = "";
     int rc = read_text(c, w, &text);
     if (rc != 0)
         return rc;
@@ -339,7 +339,7 @@ static int set_resolver(struct config *c, struct stanza *s, struct words *w)
 
 static int set_source_address(struct config *c, struct stanza *s, struct words *w)
 {
-    const char *text;
+    const char *text = "";
     int rc = read_text(c, w, &text);
     if (rc != 0)
         return rc;

@@ -18,7 +18,7 @@ bool target_address(const char *text, uint16_t port, union sockaddr_any *out)
 {
     char host[INET6_ADDRSTRLEN];
     size_t len = strcspn(text, "%");
-    memset(out, 0, sizeof *out); // compared as bytes
+    *out = (union sockaddr_any){.in6 = {0}};
     if (len >= sizeof host)
         return false;
     memcpy(host, text, len);
@@ -185,10 +185,19 @@ int target_read(struct config *c, const struct token *t, struct to *out)
 
 // --- lists
 
+static bool same_address(const union sockaddr_any *a, const union sockaddr_any *b)
+{
+    if (a->sa.sa_family != b->sa.sa_family || a->in.sin_port != b->in.sin_port) // where IPv6 has it too
+        return false;
+    if (a->sa.sa_family == AF_INET)
+        return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+    return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr) && a->in6.sin6_scope_id == b->in6.sin6_scope_id;
+}
+
 static bool same_target(const struct target *a, const struct target *b)
 {
     const char *x = a->tls_name != NULL ? a->tls_name : "", *y = b->tls_name != NULL ? b->tls_name : "";
-    return a->tls == b->tls && memcmp(&a->address, &b->address, sizeof a->address) == 0 && strcasecmp(x, y) == 0;
+    return a->tls == b->tls && same_address(&a->address, &b->address) && strcasecmp(x, y) == 0;
 }
 
 // Adds a target that is not in the list. False: the list is full.

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FIRST (16 << 10) // bytes of the block that is kept
+#define FIRST (16 << 10) // bytes of the chunk that is kept
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -98,6 +98,30 @@ static void reset_gives_the_first_block_again(void **state)
         assert_non_null(arena_alloc(a, 1000));
     arena_reset(a);
     assert_ptr_equal(arena_alloc(a, 10), first);
+    arena_free(a);
+}
+
+static void what_is_held(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    size_t small = arena_held(a);
+    assert_true(small <= 1024);
+    assert_non_null(arena_alloc(a, 100));
+    assert_int_equal(arena_held(a), small);
+    for (int i = 0; i < 100; i++)
+        assert_non_null(arena_alloc(a, 2000));
+    assert_true(arena_held(a) >= 200000);
+    // One chunk stays, so that using as much again takes nothing from the heap; it is used again.
+    arena_reset(a);
+    size_t kept = arena_held(a);
+    assert_true(kept > small && kept <= small + FIRST + 64);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 7; i++)
+            memset(arena_alloc(a, 2000), 0xff, 2000);
+        assert_int_equal(arena_held(a), kept);
+        arena_reset(a);
+    }
     arena_free(a);
 }
 
@@ -206,6 +230,7 @@ int main(void)
         cmocka_unit_test(limit_holds_beyond_the_first_block),
         cmocka_unit_test(large_allocations_have_chunks_of_their_own),
         cmocka_unit_test(reset_gives_the_first_block_again),
+        cmocka_unit_test(what_is_held),
         cmocka_unit_test(absurd_sizes_are_refused),
         cmocka_unit_test(copies),
         cmocka_unit_test(full_arena_makes_no_text),

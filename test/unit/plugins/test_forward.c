@@ -222,7 +222,14 @@ static void nothing_can_be_sent(void **state)
     struct asked *a = ask("www.example.org A");
     assert_true(a->done);
     assert_int_equal(a->outcome.rcode, RCODE_SERVFAIL);
+    stop_serving();
+    serve("forward . 10.0.0.3");
+    refuse = CDNS_ELIMIT; // our own bound: no fault of the upstream
+    a = ask("www.example.org A");
+    assert_int_equal(a->outcome.rcode, RCODE_SERVFAIL);
     refuse = 0;
+    turn_main();
+    assert_int_equal(nrequests, 0);
     a = ask("www.example.org A");
     answer(latest(), 0, "\1");
     assert_string_equal(a->answer, "www.example.org. A 1");

@@ -269,7 +269,7 @@ static void policies(void **state)
 {
     (void)state;
     static struct peer peers[5];
-    struct upstream_set *set = calloc(1, sizeof *set + 5 * sizeof set->peers[0]);
+    struct upstream_set *set = calloc(1, sizeof *set + 5 * sizeof(struct peer *));
     struct stanza_worker slot = {.robin = 0};
     struct stanza s = {.policy = POLICY_SEQUENTIAL, .workers = &slot};
     uint64_t chance = 1;

@@ -532,6 +532,33 @@ static void test_parent_times_out_first(void **state)
     assert_false(child_had_parent);
 }
 
+static struct query *parked_child;
+
+static enum verdict make_room_and_park(struct query *q)
+{
+    parked_child = waiting;
+    atomic_store(&worker.nparked, 1);
+    return park(q);
+}
+
+// The child took the last place; what the parent waits for later is not its answer.
+static void test_parent_has_no_room_to_wait(void **state)
+{
+    (void)state;
+    does[0].query = ask_and_wait;
+    does[0].reply = make_room_and_park;
+    does[1].query = child_parks;
+    atomic_store(&worker.nparked, WORKER_PARKED - 1);
+    ask("www.example.");
+    assert_string_equal(trace, "q0 q1 c0 r0 ");
+    query_resume(parked_child, answer(parked_child));
+    assert_false(child_had_parent);
+    query_resume(waiting, VERDICT_NEXT);
+    assert_int_equal(last.rcode, RCODE_SERVFAIL);
+    assert_string_equal(last.error, "too many queries are waiting");
+    assert_int_equal(atomic_load(&worker.nparked), 0);
+}
+
 static void test_question_without_a_parent(void **state)
 {
     (void)state;
@@ -600,12 +627,11 @@ static void test_number_of_children_is_bounded(void **state)
 static void test_exchanges_are_bounded(void **state)
 {
     (void)state;
-    does[1].query = park;
     for (int i = 0; i < WORKER_EXCHANGES; i++)
-        ask("www.example.");
+        assert_non_null(worker_exchange(&worker));
     assert_null(worker_exchange(&worker));
     while (worker.active != NULL)
-        chain_cancel(worker.active);
+        worker_release(&worker, worker.active);
     assert_int_equal(worker.nactive, 0);
     assert_int_equal(worker.nidle, WORKER_IDLE);
 }
@@ -726,6 +752,7 @@ int main(void)
         CASE(test_child_times_out),
         CASE(test_parent_ends_first),
         CASE(test_parent_times_out_first),
+        CASE(test_parent_has_no_room_to_wait),
         CASE(test_question_without_a_parent),
         CASE(test_dropped_child_is_canceled),
         CASE(test_depth_is_bounded),
