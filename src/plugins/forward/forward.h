@@ -148,6 +148,8 @@ struct stanza {
     const char *tls_cert, *tls_key, *tls_ca, *tls_servername;
     union sockaddr_any source; ///< AF_UNSPEC: any
 
+    /// NULL, or a loop was found: of all names only those below this one, loop's probes, are asked for.
+    _Atomic(const uint8_t *) off;
     atomic_llong concurrent; ///< questions, if max_concurrent
     _Atomic(struct upstream_set *) set;
     struct upstream_set *former;   ///< main thread

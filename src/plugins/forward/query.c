@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // forward: asks other servers. The way in, and the instance's life.
 #include "plugins/forward/flight.h"
+#include <clusterdns/forward.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,14 +36,21 @@ static bool in_zones(const uint8_t *name, const uint8_t *const *zones, size_t n)
     return false;
 }
 
-static bool matches(const struct stanza *s, const struct query *q)
+static bool matches(const struct stanza *s, const uint8_t *qname)
 {
-    if (!in_zones(q->qname, s->from, s->nfrom))
+    if (!in_zones(qname, s->from, s->nfrom))
         return false;
     for (size_t i = 0; i < s->nfrom; i++)
-        if (name_equal(q->qname, s->from[i]))
+        if (name_equal(qname, s->from[i]))
             return true; // FROM itself cannot be excepted
-    return !in_zones(q->qname, s->except, s->nexcept);
+    return !in_zones(qname, s->except, s->nexcept);
+}
+
+// Has a loop had it switched off? The question by which loop finds out whether it is gone is let through.
+static bool is_off(const struct stanza *s, const struct query *q)
+{
+    const uint8_t *probe = atomic_load_explicit(&s->off, memory_order_acquire);
+    return probe != NULL && !name_in_zone(q->qname, probe);
 }
 
 // Counts the query with those of the stanza. False: there are too many.
@@ -117,12 +125,14 @@ enum verdict forward_from(struct forward *f, struct query *q, size_t first)
 {
     struct stanza *s = NULL;
     for (size_t i = first; i < f->n && s == NULL; i++)
-        if (matches(&f->stanzas[i], q))
+        if (matches(&f->stanzas[i], q->qname))
             s = &f->stanzas[i];
     if (s == NULL)
         return VERDICT_NEXT;
     if (q->opcode != OPCODE_QUERY)
         return query_fail(q, RCODE_NOTIMP, "only queries are forwarded");
+    if (is_off(s, q))
+        return query_fail(q, RCODE_SERVFAIL, "plugin/forward: switched off, since a loop was detected");
     const struct flights *all = flights_of(q->worker);
     if (all->waiting >= FORWARD_WAITING || all->flying >= FORWARD_WAITING) {
         metric_count(overload, q->worker, 0, 1);
@@ -147,6 +157,22 @@ static void forward_cancel(void *self, struct query *q)
     if (x != NULL && x->waiters == NULL && !x->ending)
         flight_free(x);
 }
+
+// --- what loop wants
+
+static bool forward_switch_off(void *self, const uint8_t *probe, bool off)
+{
+    struct forward *f = self;
+    for (size_t i = 0; i < f->n; i++)
+        if (matches(&f->stanzas[i], probe)) {
+            atomic_store_explicit(&f->stanzas[i].off, off ? probe : NULL, memory_order_release);
+            return true;
+        }
+    return false;
+}
+
+static const struct forward_ops ops = {.switch_off = forward_switch_off};
+static const struct plugin_interface provides[] = {{FORWARD_INTERFACE, &ops}, {0}};
 
 // --- the instance's life
 
@@ -252,4 +278,4 @@ static void forward_destroy(void *self)
 }
 
 CLUSTERDNS_PLUGIN(forward, .setup = forward_setup, .destroy = forward_destroy, .start = forward_start,
-                  .stop = forward_stop, .query = forward_query, .cancel = forward_cancel);
+                  .stop = forward_stop, .query = forward_query, .cancel = forward_cancel, .provides = provides);

@@ -10,6 +10,7 @@
 #include "base/rcu.h"
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define READERS 3

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What upstreams are asked, which of them, how often, and what clients get.
 #include "forward_asking.h"
+#include <clusterdns/forward.h>
 
 static void a_question_and_its_answer(void **state)
 {
@@ -104,6 +105,33 @@ static void whose_names(void **state)
     assert_string_equal(a->outcome.origin, "whoami");
     a = ask("other.com A");
     assert_string_equal(a->outcome.origin, "whoami");
+    stop_serving();
+}
+
+// What loop has a forward do: the one that its probe goes to asks nobody anything else.
+static void switched_off(void **state)
+{
+    (void)state;
+    static const uint8_t probe[] = "\2"
+                                   "42";
+    serve("forward example.org 10.0.0.1\nforward . 10.0.0.2 {\nexcept example.net\n}");
+    const struct instance *in = &generation->blocks[0].instances[0];
+    const struct plugin_interface *offered = in->plugin->provides;
+    const struct forward_ops *ops = offered->ops;
+    assert_string_equal(offered->name, FORWARD_INTERFACE);
+    assert_true(ops->switch_off(in->self, probe, true));
+    const struct asked *a = ask("www.example.com A");
+    assert_int_equal(a->outcome.rcode, RCODE_SERVFAIL);
+    assert_string_equal(a->fail, "plugin/forward: switched off, since a loop was detected");
+    assert_int_equal(nrequests, 0);
+    ask("1.42 HINFO");
+    assert_string_equal(went(), "10.0.0.2:53 udp");
+    ask("www.example.org A");
+    assert_string_equal(went(), "10.0.0.1:53 udp");
+    assert_true(ops->switch_off(in->self, probe, false));
+    ask("www.example.com A");
+    assert_int_equal(nrequests, 3);
+    assert_false(ops->switch_off(in->self, (const uint8_t *)"\1a\7example\3net", true));
     stop_serving();
 }
 
@@ -664,6 +692,7 @@ int main(void)
         cmocka_unit_test(header_bits),
         cmocka_unit_test(ways),
         cmocka_unit_test(whose_names),
+        cmocka_unit_test(switched_off),
         cmocka_unit_test(only_queries),
         cmocka_unit_test(asked_once),
         cmocka_unit_test(the_first_goes_away),
