@@ -270,7 +270,7 @@ static void policies(void **state)
     (void)state;
     static struct peer peers[5];
     struct upstream_set *set = calloc(1, sizeof *set + 5 * sizeof(struct peer *));
-    struct stanza_worker slot = {.robin = 0};
+    static struct stanza_worker slot; // the sanitizer's stack does not align it
     struct stanza s = {.policy = POLICY_SEQUENTIAL, .workers = &slot};
     uint64_t chance = 1;
     assert_non_null(set);

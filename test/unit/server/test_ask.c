@@ -168,7 +168,7 @@ static void test_parent_has_no_room_to_wait(void **state)
     assert_false(child_had_parent);
     query_resume(waiting, VERDICT_NEXT);
     assert_int_equal(last.rcode, RCODE_SERVFAIL);
-    assert_string_equal(last.error, "too many queries are waiting");
+    assert_non_null(strstr(trace, "(too many queries are waiting)"));
     assert_int_equal(atomic_load(&worker.nparked), 0);
 }
 
