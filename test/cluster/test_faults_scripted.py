@@ -19,6 +19,8 @@ from apireplay import ApiReplay, Body, ErrorEvent, Recorded, Reset, Slow, Stall,
 
 WATCHED = ("namespaces", "services", "endpointslices", "pods")
 RETRY_SECONDS = 20  # for faults after which the client may be in its third or fourth wait
+LIVED_SECONDS = 1.1  # a watch that has lived for longer counts as good (kube/plan.h: PLAN_LIVED_MS) …
+REST_SECONDS = 45  # … and comes in that time after whatever went wrong
 FILLERS = 1200  # services that make lists longer than two pages
 
 
@@ -40,6 +42,9 @@ class World:
         self.moving.change(self._put, self._remove)
 
     def fault(self, name):
+        """From a state in which nothing is wrong: else what failed before would lengthen the waits of this fault."""
+        for resource in WATCHED:
+            self.api.wait_streams(resource, seconds=REST_SECONDS, lived=LIVED_SECONDS)
         return fault(self.server, self.moving, name, within=RETRY_SECONDS)
 
     def interrupt(self, *answers, kind="any", resources=WATCHED):

@@ -20,6 +20,7 @@ import contextlib
 import copy
 import gzip
 import json
+import math
 import os
 import queue
 import socket
@@ -330,6 +331,7 @@ class _Request(BaseHTTPRequestHandler):
     def usual_watch(self):
         """The beginning and the place in the list of streams are taken together: no event is lost or comes twice."""
         self.queue = queue.Queue()
+        self.since = math.inf  # the stream is up to date
         with self.api.lock:
             events = self.initial_events() if self.kind == "watchlist" else self.missed_events()
             if events is not None and not self.silent:
@@ -339,6 +341,7 @@ class _Request(BaseHTTPRequestHandler):
                 return ErrorEvent().answer(self)
             self.begin_stream()
             self.send(b"".join(self.event(*event) for event in events))
+            self.since = time.monotonic()
             self.follow()
         finally:
             with self.api.lock:
@@ -604,10 +607,16 @@ class ApiReplay:
                 raise AssertionError(f"{len(self.seen(resource, kind))} of {count} requests: {kind} of {resource}")
             return self.seen(resource, kind)
 
-    def wait_streams(self, resource, count=1, seconds=WAIT_SECONDS):
-        """Waits until so many watches of a resource are open and up to date."""
+    def wait_streams(self, resource, count=1, seconds=WAIT_SECONDS, lived=None):
+        """Waits until so many watches of a resource are open and up to date, and have been for `lived` seconds."""
         deadline = time.monotonic() + seconds
-        while len(self.resources[resource].streams) < count:
+
+        def enough(now):
+            with self.lock:
+                streams = self.resources[resource].streams
+                return sum(lived is None or now - stream.since >= lived for stream in streams) >= count
+
+        while not enough(time.monotonic()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"no watch of {resource}")
             time.sleep(0.005)
