@@ -27,6 +27,7 @@ from proxy import Proxy
 QUESTIONS = int(os.environ.get("CLUSTERDNS_QUESTIONS", "2000"))
 PER_COREFILE = 200
 PACKETS = 25  # more, of each 100 questions
+SETTLE_SECONDS = 10  # in which the last state is to be answered, when all that changed has been seen
 SHOWN = 20  # differences that are printed
 
 
@@ -176,6 +177,16 @@ def judge_churned(churned, name, kind, reply, asked, answered):
     return {-1: "mixed", 0: "newest"}.get(age, "older")
 
 
+def ask_settled(churned, asker, server, name, kind):
+    """As ask_timed(), when all changes are over: again, until the answer is that of the last state, for some seconds."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        reply = ask_timed(asker, server, name, kind)
+        if judge_churned(churned, *reply) not in ("older", "mixed") or time.monotonic() > deadline:
+            return reply
+        time.sleep(0.05)
+
+
 class Asking(threading.Thread):
     """Asks questions of a server until it is stopped, and at least `count`; `replies` are what ask_timed() gives."""
 
@@ -237,7 +248,7 @@ def test_churn(seed):
             after = []
             with contextlib.closing(asking.Asker()) as again:
                 for name, kind in dict.fromkeys(reply[:2] for reply in asker.replies):
-                    theirs, ours = (ask_timed(again, server, name, kind) for server in (left, right))
+                    theirs, ours = (ask_settled(churned, again, server, name, kind) for server in (left, right))
                     # A slice that lost its Service leaves CoreDNS without a PTR record that it can send.
                     after += [ours] if kind == "PTR" and theirs[2].result == "no answer" else [theirs, ours]
     during, after = ([judge_churned(churned, *reply) for reply in replies] for replies in (asker.replies, after))
