@@ -105,8 +105,11 @@ replay: $(FUZZ_BIN)
 	@failed=; for f in $(FUZZ_BIN); do $$f test/fuzz/corpus/$$(basename $$f | sed s/^fuzz_//) || failed="$$failed $$f"; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
+# Side by side, since most of them wait for a time-out or a poll; then those that load the machine.
 cases: $B/clusterdns $(SHARED_BIN)
-	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases
+	@failed=; for how in '-n 4 -m "not alone"' '-m alone'; do \
+	eval CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider $$how test/cases || failed=1; \
+	done; [ -z "$$failed" ]
 
 ## make test-cluster     the same and all cases on a real control plane, beside CoreDNS (builds them once through Go)
 test-cluster:

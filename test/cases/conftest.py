@@ -10,6 +10,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "cluster")]
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: loads the machine, or measures; nothing else may run meanwhile")
+
+
 @pytest.fixture(scope="session")
 def plane():
     """A real API server, started when the first case asks for it."""

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 PR_SET_PDEATHSIG = 1
+SIDE_BY_SIDE = 8  # the most test processes that never get each other's ports
 _libc = ctypes.CDLL(None)
 
 
@@ -45,10 +46,12 @@ _given_ports = set()
 def free_port():
     """A port that is free now for TCP and UDP on all addresses; none is given twice by one test process.
 
-    Taken from below the kernel's range for outgoing connections: those cannot grab it before the server binds.
+    Taken from below the kernel's range for outgoing connections: those cannot grab it before the server binds. Test
+    processes that run side by side (gw0, gw1, …) have a share of that range each.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     for _ in range(200):
-        port = random.randrange(20000, 32000)
+        port = 20000 + SIDE_BY_SIDE * random.randrange(12000 // SIDE_BY_SIDE) + worker % SIDE_BY_SIDE
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(
             socket.AF_INET, socket.SOCK_DGRAM
         ) as udp:

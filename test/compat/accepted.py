@@ -71,12 +71,14 @@ def _unsynced(case, left, right):
 
 def _apex_ns_case(case, left, right):
     name, kind, _ = _question(case)
-    if name == name.lower() or right.rcode != "NOERROR" or left.sections["answer"]:
+    records = right.sections["answer"]
+    if right.rcode != "NOERROR" or any(" CNAME " not in record for record in left.sections["answer"]):
         return False
     if kind == "NS":
-        return all(" NS " in record for record in right.sections["answer"])
-    leads_there = any(record.startswith("ns.dns.") for record in right.sections["answer"])
-    return name.lower().startswith("ns.dns.") or leads_there
+        return name != name.lower() and all(" NS " in record for record in records)
+    # Asked for, or where the answer's aliases lead.
+    servers = [owner for owner in [name, *(record.split()[0] for record in records)] if owner.lower().startswith("ns.dns.")]
+    return any(owner != owner.lower() for owner in [name, *servers]) and bool(servers)
 
 
 def _no_answer(case, left, right):

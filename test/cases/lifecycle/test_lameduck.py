@@ -15,6 +15,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "..", folder) for folder in ("cluster", "lib")]
 
+import pytest  # noqa: E402
 from asking import parse  # noqa: E402
 from processes import free_port, wait_for  # noqa: E402
 from servers import ROOT, DnsServer, clusterdns_binary  # noqa: E402
@@ -128,6 +129,7 @@ def status(port, path):
         return None
 
 
+@pytest.mark.alone
 def test_lameduck():
     ports = {"HEALTH": free_port(), "METRICS": free_port()}
     with Upstream(records=RECORDS, faults=[f"delay {SLOW} for *.slow.example.org."]) as upstream:

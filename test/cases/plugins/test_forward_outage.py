@@ -14,6 +14,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "cluster"))
 
 import dns.message  # noqa: E402
+import pytest  # noqa: E402
 from memory import usage  # noqa: E402
 from processes import Process, free_port, wait_for  # noqa: E402
 from servers import ROOT, clusterdns_binary  # noqa: E402
@@ -117,6 +118,7 @@ def bound(port):
     return own
 
 
+@pytest.mark.alone
 def test_dead_upstream(tmp_path):
     port, http, upstream = free_port(), free_port(), free_port()
     dead = bound(upstream)  # takes what comes, and says nothing
