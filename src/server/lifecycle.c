@@ -83,10 +83,12 @@ static void begin_shutdown(struct server_state *s)
             uint64_t wants = in->plugin->shutdown != NULL ? in->plugin->shutdown(in->self) : 0;
             delay = wants > delay ? wants : delay;
         }
-    if (delay == 0)
+    if (delay == 0) {
         drain(s);
-    else
-        uv_timer_start(&s->timer, on_lameduck_over, delay / 1000000, 0);
+        return;
+    }
+    uv_update_time(&s->loop); // counted from now, and no part of a millisecond less
+    uv_timer_start(&s->timer, on_lameduck_over, (delay + 999999) / 1000000 + 1, 0);
 }
 
 // A signal during the shutdown. Only a person's second Ctrl-C is impatient: a kubelet or a supervisor that repeats
