@@ -182,9 +182,12 @@ class Churn:
 
     @contextlib.contextmanager
     def outage(self, server):
-        """Around what cuts the server off and brings it back; objects go on changing, but for pods: what has become of one
-        that is ending depends on whether it was seen before."""
-        self.pods_rest = True
+        """Around what cuts the server off and brings it back; objects go on changing, but for pods, and none is ending: what
+        has become of such a one depends on whether it was seen before (test_ending_pod.py)."""
+        with self.between:
+            self.pods_rest = True
+            for kind, key in [held for held in self.held if held[0] == "pods"]:
+                self._let_go(kind, key)
         self.wait_seen(server)
         begin = time.monotonic()
         yield
