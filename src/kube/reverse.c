@@ -71,18 +71,32 @@ void reverse_remove(struct store *s, const struct slice *old, const struct slice
     }
 }
 
+static void put_endpoint(struct table *t, const struct slice *new_, size_t i, uint64_t hash, const struct slice *old,
+                         size_t partner)
+{
+    uint64_t word = endpoint_word(new_, i, hash);
+    struct table_cursor at;
+    if (partner != 0 && EXPECT(table_find_word(t, hash, endpoint_word(old, partner - 1, hash), &at)))
+        table_replace(&at, word);
+    else
+        table_insert(t, hash, word);
+}
+
+#define AHEAD 8 // endpoints whose slots, which lie anywhere in memory, are fetched at once
+
 void reverse_put(struct store *s, const struct slice *old, const struct slice *new_)
 {
     uint16_t partner[UINT16_MAX];
+    uint64_t hashes[AHEAD];
+    size_t n = endpoints_of(new_);
     match(old, new_, partner);
-    for (size_t i = 0; i < endpoints_of(new_); i++) {
-        uint64_t hash = hash_endpoint(new_, i), word = endpoint_word(new_, i, hash);
-        struct table_cursor at;
-        size_t was = partner[i] - 1u;
-        if (partner[i] != 0 && EXPECT(table_find_word(&s->endpoints, hash, endpoint_word(old, was, hash), &at)))
-            table_replace(&at, word);
-        else
-            table_insert(&s->endpoints, hash, word);
+    for (size_t i = 0; i < n + AHEAD; i++) {
+        if (i >= AHEAD && i - AHEAD < n)
+            put_endpoint(&s->endpoints, new_, i - AHEAD, hashes[i % AHEAD], old, partner[i - AHEAD]);
+        if (i >= n)
+            continue;
+        hashes[i % AHEAD] = hash_endpoint(new_, i);
+        table_prefetch(&s->endpoints, hashes[i % AHEAD]);
     }
 }
 

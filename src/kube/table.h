@@ -109,6 +109,12 @@ static inline size_t table_slot(const struct table_array *a, uint64_t hash)
     return (size_t)(((unsigned __int128)hash * a->cap) >> 64);
 }
 
+/// Fetches the slot where a walk over the words with this hash begins, without waiting for it.
+static inline void table_prefetch(const struct table *t, uint64_t hash)
+{
+    __builtin_prefetch(&t->array->words[table_slot(t->array, hash)]);
+}
+
 /// Starts a walk over the words with this hash (and others that share their slots).
 static inline struct table_cursor table_find(const struct table *t, uint64_t hash)
 {
