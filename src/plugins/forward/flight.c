@@ -151,6 +151,7 @@ int flight_join(struct flight *x, struct query *q)
         f->waiters->worker_link = &w->worker_next;
     f->waiters = w;
     f->waiting++;
+    x->stanza->workers[f->worker].waiting++;
     return 0;
 }
 
@@ -166,6 +167,7 @@ void flight_remove(struct waiter *w)
     if (w->worker_next != NULL)
         w->worker_next->worker_link = w->worker_link;
     x->of->waiting--;
+    x->stanza->workers[x->of->worker].waiting--;
     if (x->stanza->max_concurrent > 0)
         atomic_fetch_sub(&x->stanza->concurrent, 1);
     if (x->waiters != NULL) // whoever waits longest is the one who asks

@@ -100,6 +100,13 @@ void forward_overloaded(unsigned worker, unsigned n)
     metric_count(overload, worker, 0, n);
 }
 
+// Is there no place for one more of the stanza's? Whose upstreams are dead leaves some to the others.
+static bool is_full(const struct flights *all, const struct stanza *s)
+{
+    unsigned left = all->waiting < FORWARD_WAITING ? FORWARD_WAITING - all->waiting : 0;
+    return all->flying >= FORWARD_WAITING || s->workers[all->worker].waiting >= FORWARD_SHARE * left;
+}
+
 static enum verdict crowded(struct query *q)
 {
     forward_overloaded(q->worker, 1);
@@ -147,9 +154,9 @@ enum verdict forward_from(struct forward *f, struct query *q, size_t first)
     if (is_off(s, q))
         return query_fail_local(q, RCODE_SERVFAIL, "plugin/forward: switched off, since a loop was detected");
     const struct flights *all = flights_of(q->worker);
-    if (all->waiting >= FORWARD_WAITING || all->flying >= FORWARD_WAITING) {
+    if (is_full(all, s)) {
         forward_overloaded(q->worker, 1);
-        return query_fail_local(q, RCODE_SERVFAIL, "%u queries are waiting for upstreams already", FORWARD_WAITING);
+        return query_fail_local(q, RCODE_SERVFAIL, "%u queries are waiting for upstreams already", all->waiting);
     }
     if (!count_concurrent(s)) {
         metric_count(rejects, q->worker, 0, 1);

@@ -242,26 +242,48 @@ static void max_concurrent(void **state)
     stop_serving();
 }
 
+#define ONE_MAX (FORWARD_WAITING / (FORWARD_SHARE + 1) * FORWARD_SHARE) // of one directive, if no other has any
+
+// Two questions for each of `n` names below `zone`.
+static void fill(const char *zone, unsigned n)
+{
+    char question[64];
+    for (unsigned i = 0; i < 2 * n; i++) {
+        snprintf(question, sizeof question, "n%u.%s A", i / 2, zone);
+        assert_false(ask(question)->done);
+    }
+}
+
 static void only_so_many_wait(void **state)
 {
     (void)state;
-    char question[64];
     serve("forward . 10.0.0.1");
     uint64_t before = counted("clusterdns_forward_overload_rejects_total");
-    for (unsigned i = 0; i < FORWARD_WAITING; i++) {
-        snprintf(question, sizeof question, "n%u.example A", i / 2);
-        assert_false(ask(question)->done);
-    }
-    assert_int_equal(nrequests, FORWARD_WAITING / 2);
+    fill("example", ONE_MAX / 2);
+    assert_int_equal(nrequests, ONE_MAX / 2);
     struct asked *a = ask("n0.example A");
     assert_int_equal(a->outcome.rcode, RCODE_SERVFAIL);
-    assert_string_equal(a->fail, "2048 queries are waiting for upstreams already");
+    assert_string_equal(a->fail, "1536 queries are waiting for upstreams already");
     assert_true(a->local);
     assert_int_equal(counted("clusterdns_forward_overload_rejects_total"), before + 1);
     answer(&requests[0], 0, "\1");
     assert_false(ask("n9999.example A")->done);
     assert_false(ask("n0.example A")->done);
     assert_true(ask("x.example A")->done);
+    stop_serving();
+}
+
+// A directive whose upstream is dead leaves places to another.
+static void dead_upstream_leaves_places(void **state)
+{
+    (void)state;
+    serve("forward dead.example 10.0.0.1\nforward . 10.0.0.2");
+    fill("dead.example", ONE_MAX / 2);
+    assert_true(ask("x.dead.example A")->done);
+    fill("example", (FORWARD_WAITING - ONE_MAX) / 4); // half of what is left
+    assert_true(ask("x.dead.example A")->done);
+    answer(latest(), 0, "\1");
+    assert_false(ask("x.example A")->done);
     stop_serving();
 }
 
@@ -277,6 +299,7 @@ int main(void)
         cmocka_unit_test(no_amplifier),
         cmocka_unit_test(max_concurrent),
         cmocka_unit_test(only_so_many_wait),
+        cmocka_unit_test(dead_upstream_leaves_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
