@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/random.h"
 #include <clusterdns/error.h>
+#include <clusterdns/random.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -58,4 +58,15 @@ uint32_t random_below(uint32_t bound)
         product = (uint64_t)random_u32() * bound;
     } while ((uint32_t)product < reject);
     return (uint32_t)(product >> 32);
+}
+
+uint32_t random_quick_below(uint32_t bound)
+{
+    static _Thread_local uint64_t state;
+    if (state == 0)
+        random_bytes(&state, sizeof state);
+    uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)(((z ^ z >> 31) >> 32) * bound >> 32);
 }

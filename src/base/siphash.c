@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/siphash.h"
-#include "base/random.h"
 #include <clusterdns/hash.h>
+#include <clusterdns/random.h>
 #include <pthread.h>
 #include <string.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/reflector.h"
 #include "base/clock.h"
-#include "base/random.h"
 #include "kube/plan.h"
 #include "kube/resource.h"
 #include "kube/stream.h"
 #include <clusterdns/log.h>
+#include <clusterdns/random.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a loop has in flight: requests, the flows that they wait on, their deadlines.
 #include "base/clock.h"
-#include "base/random.h"
 #include "base/reader.h"
 #include "base/writer.h"
 #include "net/socket.h"
 #include "net/upstream_private.h"
+#include <clusterdns/random.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

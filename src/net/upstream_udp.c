@@ -2,9 +2,9 @@
 // Questions in datagrams, so that a forged answer has as much to guess as there can be (RFC 5452 §9.2): each leaves
 // from one of a few connected sockets, chosen by chance, with ports chosen by chance among all that are no system's.
 #include "base/clock.h"
-#include "base/random.h"
 #include "net/socket.h"
 #include "net/upstream_private.h"
+#include <clusterdns/random.h>
 #include <errno.h>
 #include <stdlib.h>
 

@@ -5,6 +5,7 @@
 #include <clusterdns/metrics.h>
 #include <clusterdns/plugin.h>
 #include <clusterdns/quote.h>
+#include <clusterdns/random.h>
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -64,13 +65,12 @@ static struct metric_family off_family = {
 
 // Configuration ------------------------------------------------------------------------------------------------------
 
-// Puts a random number of 62 bits, as a label, before the name `rest`. CDNS_EIO: there is no chance; CDNS_ERANGE.
+// Puts a random number of 62 bits, as a label, before the name `rest`. CDNS_ERANGE.
 static int prepend_number(const uint8_t *rest, uint8_t *out)
 {
     uint64_t number;
     char text[24];
-    if (uv_random(NULL, NULL, &number, sizeof number, 0, NULL) != 0)
-        return CDNS_EIO;
+    random_bytes(&number, sizeof number);
     int len = snprintf(text, sizeof text, "%" PRIu64, number >> 2);
     int rc = name_prepend_label((const uint8_t *)text, (size_t)len, rest, out);
     return rc < 0 ? rc : 0;

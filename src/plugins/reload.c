@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // reload: looks at the Corefile from time to time, and has it loaded when it says something else.
 #include <clusterdns/plugin.h>
+#include <clusterdns/random.h>
 
 #include <stdlib.h>
 #include <uv.h>
@@ -38,10 +39,10 @@ static int reload_setup(struct config *c, void **self)
     if (jitter > interval / 2)
         jitter = interval / 2;
     // Servers that were started together do not read, sync and swap together.
-    uint64_t chance = 0;
-    (void)uv_random(NULL, NULL, &chance, sizeof(chance), 0, NULL);
+    uint64_t random;
+    random_bytes(&random, sizeof random);
     if (jitter > 0)
-        interval += (int64_t)(chance % (uint64_t)jitter) - jitter / 2;
+        interval += (int64_t)(random % (uint64_t)jitter) - jitter / 2;
     r->interval_ms = (uint64_t)interval / 1000000;
     *self = r;
     return 0;

@@ -3,6 +3,7 @@
 // up.
 #include "plugins/forward/flight.h"
 
+#include <clusterdns/random.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -47,7 +48,7 @@ static struct peer *choose(struct flight *x)
         if (++x->fails < set->n)
             continue;
         metric_count(broken, x->of->worker, 0, 1);
-        return x->stanza->failfast ? NULL : set->peers[chance_below(&x->of->chance, set->n)];
+        return x->stanza->failfast ? NULL : set->peers[random_quick_below(set->n)];
     }
 }
 

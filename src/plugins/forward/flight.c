@@ -4,7 +4,6 @@
 #include <clusterdns/hash.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
 _Static_assert(sizeof(struct flight) <= 400, "docs/plugins/forward.md says what a question takes");
 
@@ -36,7 +35,6 @@ int flights_get(void)
             break;
         }
         all[i]->worker = i;
-        (void)uv_random(NULL, NULL, &all[i]->chance, sizeof all[i]->chance, 0, NULL);
     }
     if (all == NULL)
         users = 0;

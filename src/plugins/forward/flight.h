@@ -47,7 +47,6 @@ struct flight {
 
 /// A worker's flights.
 struct flights {
-    uint64_t chance; ///< chance_below()
     unsigned worker;
     struct arena *scratch; ///< of answers that may not be the last word
     unsigned waiting;      ///< waiters, at most FORWARD_WAITING

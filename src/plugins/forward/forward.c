@@ -91,7 +91,7 @@ static void take_off(struct flight *x, const struct query *q)
     x->deadline_ns = uv_hrtime() + (time > DEADLINE_NS ? time : DEADLINE_NS);
     if (x->deadline_ns > last)
         x->deadline_ns = last;
-    policy_order(x->stanza, x->set, x->of->worker, &x->of->chance, x->order);
+    policy_order(x->stanza, x->set, x->of->worker, x->order);
     ask_next(x);
 }
 

@@ -164,9 +164,5 @@ struct forward {
 
 int forward_setup(struct config *c, void **self);
 
-/// Writes the order in which the set's upstreams are to be asked to `order` (places in it). `chance` is the worker's
-/// generator.
-void policy_order(struct stanza *s, const struct upstream_set *set, unsigned worker, uint64_t *chance,
-                  uint8_t order[FORWARD_UPSTREAMS]);
-/// A number below `n`, from a generator for choices that need not be secret.
-unsigned chance_below(uint64_t *chance, unsigned n);
+/// Writes the order in which the set's upstreams are to be asked to `order` (places in it). Worker.
+void policy_order(struct stanza *s, const struct upstream_set *set, unsigned worker, uint8_t order[FORWARD_UPSTREAMS]);

@@ -3,16 +3,8 @@
 // upstream that lives answers its check at once; one that is dead costs nobody a time-out from the first one on.
 #include "plugins/forward/forward.h"
 
+#include <clusterdns/random.h>
 #include <string.h>
-
-unsigned chance_below(uint64_t *chance, unsigned n)
-{
-    // splitmix64 (Steele, Lea, Flood 2014): spreads load; nothing here has to be unguessable.
-    uint64_t z = *chance += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (unsigned)(((z ^ (z >> 31)) >> 32) * n >> 32);
-}
 
 static void suspects_last(const struct upstream_set *set, uint8_t order[FORWARD_UPSTREAMS])
 {
@@ -26,14 +18,13 @@ static void suspects_last(const struct upstream_set *set, uint8_t order[FORWARD_
     memcpy(order + n, suspects, nsuspects);
 }
 
-void policy_order(struct stanza *s, const struct upstream_set *set, unsigned worker, uint64_t *chance,
-                  uint8_t order[FORWARD_UPSTREAMS])
+void policy_order(struct stanza *s, const struct upstream_set *set, unsigned worker, uint8_t order[FORWARD_UPSTREAMS])
 {
     for (unsigned i = 0; i < set->n; i++)
         order[i] = (uint8_t)i;
     if (s->policy == POLICY_RANDOM) {
         for (unsigned i = set->n; i > 1; i--) {
-            unsigned k = chance_below(chance, i);
+            unsigned k = random_quick_below(i);
             uint8_t last = order[i - 1];
             order[i - 1] = order[k];
             order[k] = last;

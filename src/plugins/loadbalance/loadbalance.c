@@ -2,18 +2,9 @@
 // loadbalance: the order of addresses in replies, by chance, by weight, by network.
 #include "plugins/loadbalance/loadbalance.h"
 
+#include <clusterdns/random.h>
 #include <clusterdns/rcu.h>
 #include <string.h>
-
-// Uniform in [0, bound): SplitMix64, of which the upper half is multiplied down. The bias is below 2^-16 for as many
-// records as a message holds.
-static uint32_t chance_below(struct chance *c, uint32_t bound)
-{
-    uint64_t z = c->state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)(((z ^ z >> 31) >> 32) * bound >> 32);
-}
 
 static bool is_address(const struct record *rr)
 {
@@ -107,10 +98,10 @@ static void swap(struct record *a, struct record *b)
     *b = t;
 }
 
-static void shuffle(struct run run, struct chance *c)
+static void shuffle(struct run run)
 {
     for (uint32_t i = 0; i + 1 < run.n; i++)
-        swap(&run.rr[i], &run.rr[i + chance_below(c, run.n - i)]);
+        swap(&run.rr[i], &run.rr[i + random_quick_below(run.n - i)]);
 }
 
 static void shuffle_section(const struct loadbalance *lb, struct query *q, struct records *set)
@@ -118,8 +109,8 @@ static void shuffle_section(const struct loadbalance *lb, struct query *q, struc
     if (set->n < 2)
         return;
     arrange(lb, set, q->arena, rank_by_type, RANKS);
-    shuffle(find_run(set, RANK_ADDRESS), &lb->chance[q->worker]);
-    shuffle(find_run(set, RANK_MX), &lb->chance[q->worker]);
+    shuffle(find_run(set, RANK_ADDRESS));
+    shuffle(find_run(set, RANK_MX));
 }
 
 // Writes the weight of each address to `out`; returns their sum.
@@ -150,7 +141,7 @@ static void weigh_section(const struct loadbalance *lb, struct query *q, struct 
     uint8_t *weights = arena_alloc(q->arena, run.n);
     if (weights == NULL || run.n < 2)
         return;
-    uint32_t at = chance_below(&lb->chance[q->worker], weigh(RCU_READ(lb->weights), run, weights)), first = 0;
+    uint32_t at = random_quick_below(weigh(RCU_READ(lb->weights), run, weights)), first = 0;
     while (at >= weights[first])
         at -= weights[first++];
     swap(&run.rr[0], &run.rr[first]);

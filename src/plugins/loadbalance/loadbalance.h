@@ -24,13 +24,6 @@ uint8_t weights_of(const struct weights *w, const uint8_t *name, const struct ip
 
 // --- the plugin
 
-/// A worker's source of chance, on a cache line of its own. Whoever sees the order of records can tell the next one;
-/// nothing depends on that.
-struct chance {
-    uint64_t state;
-    uint8_t apart[120];
-};
-
 struct weights_watch; // file.c
 
 /// An instance.
@@ -40,7 +33,6 @@ struct loadbalance {
     struct weights *weights;   ///< under RCU; NULL: none yet
     struct ip_network *prefer; ///< addresses in the first of these `nprefer` come first
     uint32_t nprefer;
-    struct chance *chance;      ///< one for each worker
     struct weights_watch *file; ///< between .start and .stop, with a weight file
 };
 

@@ -5,7 +5,6 @@
 
 #include <clusterdns/quote.h>
 #include <string.h>
-#include <uv.h>
 
 #define RELOAD_DEFAULT_NS INT64_C(30000000000)
 
@@ -88,15 +87,13 @@ static int read_directive(struct config *c, struct loadbalance *lb, const struct
 int loadbalance_setup(struct config *c, void **self)
 {
     struct loadbalance *lb = arena_calloc(c->arena, 1, sizeof *lb);
-    if (lb == NULL || (lb->chance = arena_calloc(c->arena, worker_count(), sizeof *lb->chance)) == NULL)
+    if (lb == NULL)
         return CDNS_ENOMEM;
     for (size_t i = 0; i < c->nlines; i++) {
         int rc = read_directive(c, lb, c->lines[i]);
         if (rc != 0)
             return rc;
     }
-    for (unsigned i = 0; i < worker_count(); i++)
-        (void)uv_random(NULL, NULL, &lb->chance[i].state, sizeof lb->chance[i].state, 0, NULL);
     *self = lb;
     return 0;
 }

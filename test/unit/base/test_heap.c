@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/heap.h"
-#include "base/random.h"
+#include <clusterdns/random.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "base/random.h"
+#include <clusterdns/random.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -41,20 +41,26 @@ static void bytes_are_not_handed_out_twice(void **state)
             assert_true(drawn[i] != drawn[j]);
 }
 
-static void below_stays_below_and_reaches_all(void **state)
+static void stays_below_and_reaches_all(uint32_t (*below)(uint32_t bound))
 {
-    (void)state;
-    assert_int_equal(random_below(0), 0);
-    assert_int_equal(random_below(1), 0);
+    assert_int_equal(below(0), 0);
+    assert_int_equal(below(1), 0);
     unsigned seen[10] = {0};
     for (int i = 0; i < 10000; i++) {
-        uint32_t v = random_below(10);
+        uint32_t v = below(10);
         assert_true(v < 10);
         seen[v]++;
     }
     // 1000 expected, standard deviation 30.
     for (int i = 0; i < 10; i++)
         assert_in_range(seen[i], 700, 1300);
+}
+
+static void below_stays_below_and_reaches_all(void **state)
+{
+    (void)state;
+    stays_below_and_reaches_all(random_below);
+    stays_below_and_reaches_all(random_quick_below);
 }
 
 // A bound just above 2^31 throws away nearly half of the draws: with a plain modulo the lower half would be twice as

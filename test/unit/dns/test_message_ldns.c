@@ -10,10 +10,10 @@
 // libldns as the other side. Over random replies it must find, byte for byte, the records that message_write() was
 // given, and message_answer_read() those that libldns has written, or message_write(). Questions likewise. SEED=n
 // repeats a run.
-#include "base/random.h"
 #include "dns/lower.h"
 #include "dns/message.h"
 #include <clusterdns/message.h>
+#include <clusterdns/random.h>
 #include <ldns/ldns.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -272,23 +272,22 @@ static void policies(void **state)
     struct upstream_set *set = calloc(1, sizeof *set + 5 * sizeof(struct peer *));
     static struct stanza_worker slot; // the sanitizer's stack does not align it
     struct stanza s = {.policy = POLICY_SEQUENTIAL, .workers = &slot};
-    uint64_t chance = 1;
     assert_non_null(set);
     for (set->n = 0; set->n < 5; set->n++)
         set->peers[set->n] = &peers[set->n];
     uint8_t order[FORWARD_UPSTREAMS];
     unsigned first[5] = {0};
-    policy_order(&s, set, 0, &chance, order);
+    policy_order(&s, set, 0, order);
     assert_memory_equal(order, "\0\1\2\3\4", 5);
     s.policy = POLICY_ROUND_ROBIN;
-    policy_order(&s, set, 0, &chance, order);
+    policy_order(&s, set, 0, order);
     assert_memory_equal(order, "\1\0\2\3\4", 5);
-    policy_order(&s, set, 0, &chance, order);
+    policy_order(&s, set, 0, order);
     assert_memory_equal(order, "\2\0\1\3\4", 5);
     s.policy = POLICY_RANDOM;
     for (unsigned i = 0; i < 5000; i++) {
         unsigned seen = 0;
-        policy_order(&s, set, 0, &chance, order);
+        policy_order(&s, set, 0, order);
         for (unsigned k = 0; k < 5; k++)
             seen |= 1U << order[k];
         assert_int_equal(seen, 31);
@@ -299,7 +298,7 @@ static void policies(void **state)
     s.policy = POLICY_SEQUENTIAL; // what is being checked comes last
     atomic_store(&peers[0].wanted, true);
     atomic_store(&peers[3].wanted, true);
-    policy_order(&s, set, 0, &chance, order);
+    policy_order(&s, set, 0, order);
     assert_memory_equal(order, "\1\2\4\0\3", 5);
     free(set);
 }
