@@ -5,6 +5,7 @@
 #include "corefile/files.h"
 #include "corefile/keys.h"
 #include "corefile/parser.h"
+#include <clusterdns/file.h>
 #include <clusterdns/log.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -64,7 +65,7 @@ int corefile_parse_file(struct arena *a, const char *path, corefile_known known,
         path = "/dev/stdin";
     char *text;
     size_t len;
-    if (files_read(path, false, COREFILE_MAX_FILE, &text, &len) != 0) {
+    if (file_read(path, false, COREFILE_MAX_FILE, &text, &len, NULL) != 0) {
         int number = errno;
         return fault_plain(error, NULL, NULL, "%s %s: %s", number == EISDIR ? "read" : "open", path,
                            files_reason(number));

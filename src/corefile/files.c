@@ -3,12 +3,11 @@
 #include "corefile/corefile.h"
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,57 +113,6 @@ int files_match(struct arena *a, const char *pattern, struct list *paths)
             return CDNS_ESYNTAX;
     }
     return strlen(pattern) < PATH_MAX ? match(a, pattern, paths) : 0;
-}
-
-// Reads the open file to its end.
-static int read_all(int fd, size_t max, char **text, size_t *len)
-{
-    size_t cap = 0, n = 0;
-    char *buffer = NULL;
-    for (ssize_t got = 1; got > 0;) {
-        if (n == cap) {
-            cap = cap == 0 ? 16384 : cap * 2;
-            char *larger = realloc(buffer, cap);
-            if (larger == NULL)
-                break;
-            buffer = larger;
-        }
-        got = read(fd, buffer + n, cap - n);
-        if (got < 0 && errno == EINTR)
-            got = 1;
-        else if (got > 0)
-            n += (size_t)got;
-        if (n > max) {
-            errno = EFBIG;
-            break;
-        }
-        if (got == 0) {
-            *text = buffer;
-            *len = n;
-            return 0;
-        }
-    }
-    free(buffer);
-    return CDNS_EIO;
-}
-
-int files_read(const char *path, bool regular, size_t max, char **text, size_t *len)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0));
-    if (fd < 0)
-        return CDNS_EIO;
-    struct stat st;
-    int result = fstat(fd, &st) == 0 ? 0 : CDNS_EIO;
-    if (result == 0 && (S_ISDIR(st.st_mode) || (regular && !S_ISREG(st.st_mode)))) {
-        errno = S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP;
-        result = CDNS_EIO;
-    }
-    if (result == 0)
-        result = read_all(fd, max, text, len);
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return result;
 }
 
 const char *files_reason(int number)

@@ -16,10 +16,5 @@ const char *files_resolve(struct arena *a, const char *from, const char *path);
 /// COREFILE_MAX_MATCHES paths; CDNS_ENOMEM.
 int files_match(struct arena *a, const char *pattern, struct list *paths) CDNS_MUSTCHECK;
 
-/// Reads a whole file of at most `max` bytes into memory from malloc(), which the caller frees. CDNS_EIO with errno
-/// when it cannot be read (EISDIR: it is a directory, EFBIG: it is larger); with `regular`, whatever is not a regular
-/// file is refused too, with ENOTSUP: reading a pipe could wait for ever.
-int files_read(const char *path, bool regular, size_t max, char **text, size_t *len) CDNS_MUSTCHECK;
-
 /// Text of an errno as Go spells it ("no such file or directory"); valid until the next call.
 const char *files_reason(int number);

@@ -4,6 +4,7 @@
 #include "corefile/corefile.h"
 #include "corefile/fault.h"
 #include "corefile/files.h"
+#include <clusterdns/file.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -69,7 +70,7 @@ int corefile_hash_file(const char *path, uint8_t hash[COREFILE_HASH], char *erro
     struct corefile c = {0};
     char *text;
     size_t len;
-    if (files_read(path, true, COREFILE_MAX_FILE, &text, &len) != 0)
+    if (file_read(path, true, COREFILE_MAX_FILE, &text, &len, NULL) != 0)
         return fault_plain(error, NULL, NULL, "open %s: %s", path, files_reason(errno));
     struct arena *a = arena_new(0);
     int result = a != NULL ? corefile_build(a, path, text, len, NULL, NULL, &options, &c, error) : fault_memory(error);

@@ -3,6 +3,7 @@
 #include "corefile/environment.h"
 #include "corefile/fault.h"
 #include "corefile/files.h"
+#include <clusterdns/file.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +135,7 @@ static int read_words(struct stream *s, const char *path, struct words *words)
 {
     char *text;
     size_t len;
-    if (files_read(path, true, COREFILE_MAX_FILE, &text, &len) != 0) {
+    if (file_read(path, true, COREFILE_MAX_FILE, &text, &len, NULL) != 0) {
         int number = errno;
         if (number == EISDIR)
             return stream_fail(s, "Could not import %s: is a directory", path);

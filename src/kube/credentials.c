@@ -2,17 +2,16 @@
 #include "kube/credentials.h"
 #include "kube/kubeconfig.h"
 #include "kube/proxy.h"
+#include <clusterdns/file.h>
 #include <clusterdns/log.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SECRET_MAX (1u << 20) // bytes of a token, CA bundle, certificate or key
 
@@ -43,39 +42,12 @@ static void secret_clear(struct secret *s)
     *s = (struct secret){0};
 }
 
-// All of a file that is at most SECRET_MAX bytes; NULL with errno set.
-static char *read_all(int fd, size_t *len)
-{
-    char *buffer = malloc(SECRET_MAX + 1);
-    ssize_t n = 0;
-    *len = 0;
-    while (buffer != NULL && *len <= SECRET_MAX && (n = read(fd, buffer + *len, SECRET_MAX + 1 - *len)) > 0)
-        *len += (size_t)n;
-    char *text = NULL;
-    if (buffer != NULL && n == 0)
-        text = strndup(buffer, *len);
-    else if (buffer != NULL && n > 0)
-        errno = EFBIG;
-    if (buffer != NULL)
-        explicit_bzero(buffer, *len);
-    free(buffer);
-    return text;
-}
-
 // Reads the file anew into `out`, which gets the path too.
 static int secret_read(const char *path, struct secret *out, struct report *r)
 {
-    *out = (struct secret){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && fstat(fd, &out->seen) == 0)
-        out->text = read_all(fd, &out->len);
-    if (out->text != NULL)
-        out->path = strdup(path);
-    bool whole = out->text != NULL && out->path != NULL;
-    int result = whole ? 0 : fail(r, "%s: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    if (!whole) {
+    *out = (struct secret){.path = strdup(path)};
+    if (out->path == NULL || file_read(path, true, SECRET_MAX, &out->text, &out->len, &out->seen) != 0) {
+        int result = fail(r, "%s: %s", path, strerror(errno));
         secret_clear(out);
         return result;
     }
@@ -83,17 +55,11 @@ static int secret_read(const char *path, struct secret *out, struct report *r)
     return 0;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 // Could the file's content be another than what is kept?
 static bool secret_changed(const struct secret *s)
 {
     struct stat now;
-    return s->path != NULL && (stat(s->path, &now) != 0 || !same_file(&s->seen, &now));
+    return s->path != NULL && (stat(s->path, &now) != 0 || !file_same(&s->seen, &now));
 }
 
 // The name of a secret in messages.
@@ -414,7 +380,7 @@ static void refresh_kubeconfig(struct credentials *c)
     char text[512];
     struct report r = {text, sizeof text};
     struct stat now;
-    if (c->kubeconfig == NULL || stat(c->kubeconfig, &now) != 0 || same_file(&c->kubeconfig_seen, &now))
+    if (c->kubeconfig == NULL || stat(c->kubeconfig, &now) != 0 || file_same(&c->kubeconfig_seen, &now))
         return;
     c->kubeconfig_seen = now;
     struct credentials fresh = {0};

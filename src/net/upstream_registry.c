@@ -3,6 +3,7 @@
 #include "net/socket.h"
 #include "net/upstream_private.h"
 #include <clusterdns/config.h>
+#include <clusterdns/file.h>
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -26,15 +27,9 @@ static bool same_options(const struct upstream_options *a, const struct upstream
 }
 
 // Files that have been replaced make another upstream.
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 static bool same_files(const struct stat a[3], const struct stat b[3])
 {
-    return same_file(&a[0], &b[0]) && same_file(&a[1], &b[1]) && same_file(&a[2], &b[2]);
+    return file_same(&a[0], &b[0]) && file_same(&a[1], &b[1]) && file_same(&a[2], &b[2]);
 }
 
 // A file that is not there is found missing when it is read.

@@ -6,6 +6,7 @@
 /// asked of; policy.c puts them in order; peer.c knows which are down; flight.c which questions are being asked, and
 /// who waits; ask.c asks, again and elsewhere; answer.c gives waiters what came of it.
 #include "net/upstream.h"
+#include <clusterdns/file.h>
 #include <clusterdns/metrics.h>
 #include <clusterdns/plugin.h>
 #include <stdatomic.h>
@@ -35,7 +36,7 @@ struct targets {
 struct to {
     struct target target;
     const char *path; ///< NULL: none
-    uint8_t seen[40]; ///< what the file was like when it was read: see target.c
+    struct stat seen; ///< the file when it was read
 };
 
 /// Reads a TO argument. CDNS_ECONFIG with CoreDNS's words, CDNS_ENOMEM.

@@ -4,13 +4,10 @@
 
 #include <arpa/inet.h>
 #include <clusterdns/quote.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define FILE_LONGEST 65536 // bytes of a resolv.conf
 
@@ -181,40 +178,16 @@ static void add_nameserver(void *arg, const char *name)
         f->full = true;
 }
 
-// What tells one state of a file from another without reading it.
-static void look_at(const char *path, uint8_t seen[40])
-{
-    struct stat st;
-    uint64_t facts[5] = {0};
-    if (stat(path, &st) == 0) {
-        facts[0] = (uint64_t)st.st_ino;
-        facts[1] = (uint64_t)st.st_size;
-        facts[2] = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
-        facts[3] = (uint64_t)st.st_ctim.tv_sec * 1000000000 + (uint64_t)st.st_ctim.tv_nsec;
-        facts[4] = (uint64_t)st.st_dev + 1;
-    }
-    memcpy(seen, facts, sizeof facts);
-}
-
 // CDNS_EIO, CDNS_ELIMIT.
 static int add_file(struct to *to, struct targets *out)
 {
-    char text[FILE_LONGEST];
-    size_t size = 0;
-    ssize_t n;
+    char *text;
+    size_t size;
     struct from_file f = {.list = out};
-    look_at(to->path, to->seen);
-    int fd = open(to->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return CDNS_EIO;
-    while ((n = read(fd, text + size, sizeof text - size)) > 0)
-        size += (size_t)n;
-    int error = errno;
-    close(fd);
-    errno = error;
-    if (n < 0)
+    if (file_read(to->path, true, FILE_LONGEST, &text, &size, &to->seen) != 0)
         return CDNS_EIO;
     resolv_each(text, size, add_nameserver, &f);
+    free(text);
     return f.full ? CDNS_ELIMIT : 0;
 }
 
@@ -233,11 +206,12 @@ int targets_expand(struct to *tos, size_t n, struct targets *out, const struct t
 bool targets_changed(const struct to *tos, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        uint8_t now[sizeof tos[i].seen];
+        struct stat now;
         if (tos[i].path == NULL)
             continue;
-        look_at(tos[i].path, now);
-        if (memcmp(now, tos[i].seen, sizeof now) != 0)
+        if (stat(tos[i].path, &now) != 0)
+            now = (struct stat){0};
+        if (!file_same(&now, &tos[i].seen))
             return true;
     }
     return false;

@@ -3,6 +3,7 @@
 // the main loop's other work. What was read is published whole.
 #include "plugins/hosts/hosts.h"
 
+#include <clusterdns/file.h>
 #include <clusterdns/metrics.h>
 #include <clusterdns/quote.h>
 #include <clusterdns/rcu.h>
@@ -46,13 +47,6 @@ struct hosts_watch {
     struct reading *reading; // NULL: none
 };
 
-// CoreDNS compares size and time; a link that is pointed elsewhere may lead to a file with the same.
-static bool is_same(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 static void end_reading(struct hosts_watch *w)
 {
     struct reading *r = w->reading;
@@ -78,7 +72,7 @@ static int open_changed(struct hosts_watch *w)
     int fd = open(w->hosts->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return -1;
-    bool changed = fstat(fd, &now) == 0 && !is_same(&now, &w->seen);
+    bool changed = fstat(fd, &now) == 0 && !file_same(&now, &w->seen);
     if (changed)
         w->seen = now;
     if (changed && S_ISREG(now.st_mode))

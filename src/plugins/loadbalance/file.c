@@ -2,14 +2,13 @@
 // The weight file: read at the start, and again when it says something else.
 #include "plugins/loadbalance/loadbalance.h"
 
+#include <clusterdns/file.h>
 #include <clusterdns/hash.h>
 #include <clusterdns/rcu.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <uv.h>
 
 // What the main loop holds; it outlives the instance until the loop has let go of it.
@@ -18,26 +17,8 @@ struct weights_watch {
     struct loadbalance *lb; // not after loadbalance_stop()
     uint64_t hash;          // of what was read last, well or not
     bool has_hash;
-    bool told; // that it cannot be opened
+    int failed; // why the last reading did: EFBIG, EIO; 0: it did not
 };
-
-// Reads up to WEIGHTS_BYTES_MAX + 1 bytes to `text`; -1: it cannot be read.
-static ssize_t read_file(const char *path, char *text)
-{
-    ssize_t n = 1, len = 0;
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        n = -1;
-    while (n > 0) {
-        n = read(fd, text + len, WEIGHTS_BYTES_MAX + 1 - (size_t)len);
-        len += n > 0 ? n : 0;
-    }
-    close(fd);
-    return n == 0 ? len : -1;
-}
 
 // Takes what the file says, if that is something else than before.
 static int take(struct weights_watch *w, const char *text, size_t size, char *error)
@@ -49,10 +30,6 @@ static int take(struct weights_watch *w, const char *text, size_t size, char *er
         return 0;
     w->has_hash = true;
     w->hash = hash;
-    if (size > WEIGHTS_BYTES_MAX) {
-        snprintf(error, CONFIG_ERROR_MAX, "weight file %s has more than %u bytes", lb->path, WEIGHTS_BYTES_MAX);
-        return CDNS_ECONFIG;
-    }
     int rc = weights_read(lb->path, text, size, &fresh, error);
     if (rc != 0)
         return rc;
@@ -67,26 +44,34 @@ static int take(struct weights_watch *w, const char *text, size_t size, char *er
 // 0, or an error with its words: CDNS_EIO if the file could not be read.
 static int update(struct weights_watch *w, char *error)
 {
-    char *text = malloc(WEIGHTS_BYTES_MAX + 1);
-    ssize_t n = text != NULL ? read_file(w->lb->path, text) : 0;
-    int rc = text == NULL ? CDNS_ENOMEM : n < 0 ? CDNS_EIO : take(w, text, (size_t)n, error);
-    free(text);
-    if (rc == CDNS_EIO)
+    char *text;
+    size_t size;
+    w->failed = 0;
+    if (file_read(w->lb->path, true, WEIGHTS_BYTES_MAX, &text, &size, NULL) != 0)
+        w->failed = errno == EFBIG ? EFBIG : EIO;
+    if (w->failed == EFBIG) {
+        snprintf(error, CONFIG_ERROR_MAX, "weight file %s has more than %u bytes", w->lb->path, WEIGHTS_BYTES_MAX);
+        return CDNS_ECONFIG;
+    }
+    if (w->failed != 0) {
         snprintf(error, CONFIG_ERROR_MAX, "weight file open error");
-    else if (rc == CDNS_ENOMEM)
+        return CDNS_EIO;
+    }
+    int rc = take(w, text, size, error);
+    if (rc == CDNS_ENOMEM)
         snprintf(error, CONFIG_ERROR_MAX, "%s", error_text(rc));
+    free(text);
     return rc;
 }
 
-// That the file cannot be opened is told once, and again after it could be.
+// That the file cannot be read is told once, and again after it could be.
 static void on_interval(uv_timer_t *timer)
 {
     struct weights_watch *w = timer->data;
     char error[CONFIG_ERROR_MAX];
-    int rc = update(w, error);
-    if (rc != 0 && !(rc == CDNS_EIO && w->told))
+    int before = w->failed, rc = update(w, error);
+    if (rc != 0 && (w->failed == 0 || w->failed != before))
         log_plugin(LOG_LEVEL_ERROR, "loadbalance", "%s", error);
-    w->told = rc == CDNS_EIO;
 }
 
 static void on_closed(uv_handle_t *timer)
@@ -99,7 +84,6 @@ static int first_time(struct weights_watch *w, const struct plugin_start *s)
 {
     char error[CONFIG_ERROR_MAX], text[CONFIG_DURATION_MAX];
     int rc = update(w, error);
-    w->told = rc == CDNS_EIO;
     if (rc == CDNS_EIO && w->lb->reload_ns != 0)
         log_plugin(LOG_LEVEL_WARNING, "loadbalance", "Failed to open weight file:%s. Will try again in %s", error,
                    config_duration_text(w->lb->reload_ns, text));

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// Files that configuration names: read whole within a bound, and looked at for changes. Any thread; both may block for
+/// as long as the file system does.
+#include <clusterdns/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+/// Reads a file of at most `max` bytes. `*text` gets its `*len` bytes with a NUL behind them, which the caller frees;
+/// no copy of them stays in memory elsewhere. `seen`, if not NULL, gets the file's state. `regular`: only a regular
+/// file is read, and opening a pipe does not wait. CDNS_EIO: errno says why, EISDIR, ENOTSUP (not regular) and EFBIG
+/// (more than `max`) included; `seen` is zeroed where the file could not be opened.
+int file_read(const char *path, bool regular, size_t max, char **text, size_t *len, struct stat *seen) CDNS_MUSTCHECK;
+
+/// Are these states of one file, with the same content as far as can be told without reading: device, inode, size, and
+/// time of change? Links that are pointed elsewhere and files that are renamed into place make another one.
+bool file_same(const struct stat *a, const struct stat *b);
