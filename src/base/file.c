@@ -8,7 +8,7 @@
 
 struct content {
     char *text;
-    size_t len, cap;
+    size_t len, cap; // there is room for a NUL behind `cap` bytes
 };
 
 static void content_free(struct content *c)
@@ -21,10 +21,10 @@ static void content_free(struct content *c)
 // Makes room for one byte more than there are.
 static bool content_grow(struct content *c, size_t cap)
 {
-    if (c->len + 1 < c->cap)
+    if (c->len < c->cap)
         return true;
     struct content larger = {.len = c->len, .cap = cap > 2 * c->cap ? cap : 2 * c->cap};
-    larger.text = malloc(larger.cap);
+    larger.text = malloc(larger.cap + 1);
     if (larger.text == NULL)
         return false;
     if (c->len > 0)
@@ -41,7 +41,7 @@ static int read_all(int fd, size_t cap, size_t max, struct content *c)
     while (got != 0) {
         if (!content_grow(c, cap))
             return CDNS_EIO;
-        got = read(fd, c->text + c->len, c->cap - c->len - 1);
+        got = read(fd, c->text + c->len, c->cap - c->len);
         if (got < 0 && errno != EINTR)
             return CDNS_EIO;
         c->len += got > 0 ? (size_t)got : 0;

@@ -50,8 +50,9 @@ def free_port():
     processes that run side by side (gw0, gw1, …) have a share of that range each.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    assert worker < SIDE_BY_SIDE
     for _ in range(200):
-        port = 20000 + SIDE_BY_SIDE * random.randrange(12000 // SIDE_BY_SIDE) + worker % SIDE_BY_SIDE
+        port = 20000 + SIDE_BY_SIDE * random.randrange(12000 // SIDE_BY_SIDE) + worker
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(
             socket.AF_INET, socket.SOCK_DGRAM
         ) as udp:

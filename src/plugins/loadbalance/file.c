@@ -17,7 +17,7 @@ struct weights_watch {
     struct loadbalance *lb; // not after loadbalance_stop()
     uint64_t hash;          // of what was read last, well or not
     bool has_hash;
-    int failed; // why the last reading did: EFBIG, EIO; 0: it did not
+    int failed; // why the last reading did: EFBIG, ENOMEM, EIO; 0: it did not
 };
 
 // Takes what the file says, if that is something else than before.
@@ -48,19 +48,20 @@ static int update(struct weights_watch *w, char *error)
     size_t size;
     w->failed = 0;
     if (file_read(w->lb->path, true, WEIGHTS_BYTES_MAX, &text, &size, NULL) != 0)
-        w->failed = errno == EFBIG ? EFBIG : EIO;
+        w->failed = errno == EFBIG || errno == ENOMEM ? errno : EIO;
     if (w->failed == EFBIG) {
         snprintf(error, CONFIG_ERROR_MAX, "weight file %s has more than %u bytes", w->lb->path, WEIGHTS_BYTES_MAX);
         return CDNS_ECONFIG;
     }
-    if (w->failed != 0) {
+    if (w->failed == EIO) {
         snprintf(error, CONFIG_ERROR_MAX, "weight file open error");
         return CDNS_EIO;
     }
-    int rc = take(w, text, size, error);
+    int rc = w->failed != 0 ? CDNS_ENOMEM : take(w, text, size, error);
     if (rc == CDNS_ENOMEM)
         snprintf(error, CONFIG_ERROR_MAX, "%s", error_text(rc));
-    free(text);
+    if (w->failed == 0)
+        free(text);
     return rc;
 }
 
