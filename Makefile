@@ -17,7 +17,7 @@ endif
 comma := ,
 B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
 
-LIBS := libuv liburcu-memb libcurl jansson yaml-0.1 openssl libpcre2-8 libmicrohttpd
+LIBS := libuv liburcu-memb libcurl jansson yaml-0.1 openssl libpcre2-8 libmicrohttpd gnutls libcrypt
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 HARDEN := -fPIE -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 OPT    := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer,-O2)

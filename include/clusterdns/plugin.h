@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CLUSTERDNS_PLUGIN_ABI 1 ///< raised when a hook's meaning or a public structure changes
+#define CLUSTERDNS_PLUGIN_ABI 2 ///< raised when a hook's meaning, a public structure or a function's prototype changes
 
 struct uv_loop_s;
 

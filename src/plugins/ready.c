@@ -3,7 +3,6 @@
 #include <clusterdns/http.h>
 #include <clusterdns/plugin.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,10 +143,12 @@ static int ready_start(void *self, const struct plugin_start *s)
 {
     struct ready *r = self;
     r->state = s->state;
-    int rc = http_open(r->address, "/ready", answer, r, &r->endpoint);
+    int rc = http_open(
+        &(struct http_service){
+            .address = r->address, .path = "/ready", .handler = answer, .arg = r, .at = s->placement},
+        &r->endpoint);
     if (rc != 0)
-        snprintf(s->error, CONFIG_ERROR_MAX, "plugin/ready: listen tcp %s: %s", r->address,
-                 rc == CDNS_EIO ? strerror(errno) : error_text(rc));
+        snprintf(s->error, CONFIG_ERROR_MAX, "plugin/ready: listen tcp %s: %s", r->address, http_open_error(rc));
     return rc;
 }
 

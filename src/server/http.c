@@ -2,9 +2,11 @@
 // HTTP endpoints: libmicrohttpd without threads of its own, driven by the main loop through its epoll descriptor.
 #include "server/http.h"
 
+#include "server/generation.h"
 #include <arpa/inet.h>
 #include <clusterdns/address.h>
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -21,21 +23,28 @@
 
 struct http_limits http_limits = {.connections = 128, .per_address = 32, .idle_s = 5, .lifetime_ms = 15000};
 
-// An accepted connection, in order of acceptance and so of deadline.
-struct connection {
-    TAILQ_ENTRY(connection) link;
-    uint64_t deadline_ms; // in uv_now()'s time
-    int fd;               // libmicrohttpd's; -1: past its deadline and out of the list
+// An accepted connection, in order of acceptance and so of deadline. Guards know it as the request that it carries.
+struct http_request {
+    TAILQ_ENTRY(http_request) link;
+    LIST_ENTRY(http_request) waiting; // of the listener's
+    uint64_t deadline_ms;             // in uv_now()'s time
+    int fd;                           // libmicrohttpd's; -1: past its deadline and out of the list
+    struct listener *listener;
+    struct MHD_Connection *connection;
+    void *visit; // its guard's
+    bool waits;  // for the guard; libmicrohttpd leaves it alone meanwhile
 };
 
 struct listener {
     struct listener *next;
     union sockaddr_any address;
+    struct http_guard *guard; // NULL: everybody may come
     struct MHD_Daemon *daemon;
     struct http_endpoint *endpoints; // newest first
-    TAILQ_HEAD(, connection) connections;
+    TAILQ_HEAD(, http_request) connections;
+    LIST_HEAD(, http_request) waiting;
     unsigned open; // connections of the list
-    bool again;    // one was closed: libmicrohttpd can accept the next, but does so only when called
+    bool again;    // libmicrohttpd can accept the next, or take one up again, but does so only when called
     uv_poll_t poll;
     uv_timer_t timer;
     unsigned handles; // not closed yet
@@ -46,11 +55,14 @@ struct http_endpoint {
     struct listener *listener;
     http_handler handler;
     void *arg;
+    const struct generation *owner; // NULL in tests
     char path[];
 };
 
 static uv_loop_t *loop;
 static struct listener *listeners;
+
+static void on_timer(uv_timer_t *timer);
 
 // Addresses ----------------------------------------------------------------------------------------------------------
 
@@ -189,27 +201,34 @@ static int listen_socket(struct listener *l)
 
 // Requests -----------------------------------------------------------------------------------------------------------
 
+// A request, and what the response has to have beside the endpoint's own.
+struct asked {
+    struct MHD_Connection *connection;
+    struct http_verdict verdict;
+};
+
 // Queues a response and lets go of it. Every connection carries one request: probes and scrapes are far apart, and an
 // idle connection is one that others cannot have.
-static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status, const char *type,
-                             struct MHD_Response *response)
+static enum MHD_Result queue(const struct asked *a, unsigned status, const char *type, struct MHD_Response *response)
 {
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    for (size_t i = 0; i < a->verdict.nheaders; i++)
+        MHD_add_response_header(response, a->verdict.headers[i].name, a->verdict.headers[i].value);
+    enum MHD_Result result = MHD_queue_response(a->connection, status, response);
     MHD_destroy_response(response);
     return result;
 }
 
 // A response with a body; `body` belongs to it when `mode` says so.
-static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *type, void *body,
-                               size_t len, enum MHD_ResponseMemoryMode mode)
+static enum MHD_Result respond(const struct asked *a, unsigned status, const char *type, void *body, size_t len,
+                               enum MHD_ResponseMemoryMode mode)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(len, body, mode);
     if (response != NULL)
-        return queue(connection, status, type, response);
+        return queue(a, status, type, response);
     if (mode == MHD_RESPMEM_MUST_FREE)
         free(body);
     return MHD_NO;
@@ -237,7 +256,7 @@ static void on_stream_done(void *arg)
 }
 
 // A response whose body is made as the client takes it.
-static enum MHD_Result respond_stream(struct MHD_Connection *connection, const struct http_response *r)
+static enum MHD_Result respond_stream(const struct asked *a, const struct http_response *r)
 {
     struct stream *s = malloc(sizeof *s);
     struct MHD_Response *response = NULL;
@@ -246,7 +265,7 @@ static enum MHD_Result respond_stream(struct MHD_Connection *connection, const s
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_PIECE, on_room, s, on_stream_done);
     }
     if (response != NULL)
-        return queue(connection, (unsigned)r->status, r->content_type, response);
+        return queue(a, (unsigned)r->status, r->content_type, response);
     free(s);
     r->finish(r->stream);
     return MHD_NO;
@@ -254,9 +273,9 @@ static enum MHD_Result respond_stream(struct MHD_Connection *connection, const s
 
 static const char text_plain[] = "text/plain; charset=utf-8";
 
-static enum MHD_Result respond_text(struct MHD_Connection *connection, unsigned status, const char *text)
+static enum MHD_Result respond_text(const struct asked *a, unsigned status, const char *text)
 {
-    return respond(connection, status, text_plain, (void *)(uintptr_t)text, strlen(text), MHD_RESPMEM_PERSISTENT);
+    return respond(a, status, text_plain, (void *)(uintptr_t)text, strlen(text), MHD_RESPMEM_PERSISTENT);
 }
 
 static struct http_endpoint *find_endpoint(const struct listener *l, const char *path)
@@ -267,29 +286,76 @@ static struct http_endpoint *find_endpoint(const struct listener *l, const char 
     return e;
 }
 
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *upload, size_t *upload_size, void **state)
+static enum MHD_Result refuse(const struct asked *a)
 {
-    (void)version, (void)upload, (void)upload_size, (void)state;
-    const struct http_endpoint *e = find_endpoint(arg, url);
+    char text[64];
+    const unsigned status = (unsigned)a->verdict.status;
+    int len = snprintf(text, sizeof(text), "%s\n", MHD_get_reason_phrase_for(status));
+    return respond(a, status, text_plain, text, (size_t)len, MHD_RESPMEM_MUST_COPY);
+}
+
+static enum MHD_Result serve(const struct asked *a, const struct listener *l, const char *url, const char *method)
+{
+    const struct http_endpoint *e = find_endpoint(l, url);
     if (e == NULL)
-        return respond_text(connection, MHD_HTTP_NOT_FOUND, "404 page not found\n");
+        return respond_text(a, MHD_HTTP_NOT_FOUND, "404 page not found\n");
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-        return respond_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+        return respond_text(a, MHD_HTTP_METHOD_NOT_ALLOWED, "Method Not Allowed\n");
     char body[HTTP_BODY];
     struct http_response r = {
         .status = MHD_HTTP_OK, .content_type = text_plain, .body = body, .cap = sizeof(body), .owned = NULL};
     e->handler(e->arg, &r);
     if (r.produce != NULL)
-        return respond_stream(connection, &r);
+        return respond_stream(a, &r);
     if (r.owned != NULL)
-        return respond(connection, (unsigned)r.status, r.content_type, r.owned, r.len, MHD_RESPMEM_MUST_FREE);
+        return respond(a, (unsigned)r.status, r.content_type, r.owned, r.len, MHD_RESPMEM_MUST_FREE);
     if (!EXPECT(r.len <= sizeof(body)))
         return MHD_NO;
-    return respond(connection, (unsigned)r.status, r.content_type, body, r.len, MHD_RESPMEM_MUST_COPY);
+    return respond(a, (unsigned)r.status, r.content_type, body, r.len, MHD_RESPMEM_MUST_COPY);
 }
 
-static void unlist(struct listener *l, struct connection *c)
+static void let_wait(struct http_request *c)
+{
+    c->waits = true;
+    LIST_INSERT_HEAD(&c->listener->waiting, c, waiting);
+    MHD_suspend_connection(c->connection);
+}
+
+void http_resume(struct http_request *c)
+{
+    if (!c->waits)
+        return;
+    c->waits = false;
+    LIST_REMOVE(c, waiting);
+    MHD_resume_connection(c->connection);
+    c->listener->again = true; // seen if this happens in run(), else the timer is
+    uv_timer_start(&c->listener->timer, on_timer, 0, 0);
+}
+
+// Called once for each request, and once more each time that it has waited.
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_size, void **state)
+{
+    (void)version, (void)upload, (void)upload_size, (void)state;
+    const struct listener *l = arg;
+    struct asked a = {.connection = connection};
+    if (l->guard == NULL)
+        return serve(&a, l, url, method);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct http_request *c = info != NULL ? info->socket_context : NULL;
+    if (c == NULL || c->visit == NULL || c->fd < 0)
+        return MHD_NO;
+    a.verdict = l->guard->judge(
+        c->visit, MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION), c);
+    if (a.verdict.status == HTTP_ADMIT)
+        return serve(&a, l, url, method);
+    if (a.verdict.status != HTTP_WAIT)
+        return refuse(&a);
+    let_wait(c);
+    return MHD_YES;
+}
+
+static void unlist(struct listener *l, struct http_request *c)
 {
     TAILQ_REMOVE(&l->connections, c, link);
     c->fd = -1;
@@ -299,38 +365,54 @@ static void unlist(struct listener *l, struct connection *c)
 // Ends the oldest connection: libmicrohttpd finds the end of the stream and closes.
 static void end_oldest(struct listener *l)
 {
-    struct connection *c = TAILQ_FIRST(&l->connections);
+    struct http_request *c = TAILQ_FIRST(&l->connections);
     shutdown(c->fd, SHUT_RDWR);
     unlist(l, c);
+    if (c->waits)
+        http_resume(c); // on_request() sees that it is over
+}
+
+static void connection_ended(struct listener *l, struct http_request *c)
+{
+    l->again = true;
+    if (c == NULL)
+        return;
+    if (c->fd >= 0)
+        unlist(l, c);
+    if (c->visit != NULL)
+        l->guard->leave(c->visit);
+    free(c);
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct listener *l = arg;
-    struct connection *c = *context;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        if (c != NULL && c->fd >= 0)
-            unlist(l, c);
-        free(c);
-        l->again = true;
+        connection_ended(l, *context);
         return;
     }
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    // Without memory the connection has no deadline, but still the time-out for idle ones.
+    struct http_request *c;
+    // Without memory the connection has no deadline, but still the time-out for idle ones; no guard lets it pass.
     if (info == NULL || (c = malloc(sizeof(*c))) == NULL)
         return;
-    *c = (struct connection){.fd = info->connect_fd, .deadline_ms = uv_now(loop) + http_limits.lifetime_ms};
+    *c = (struct http_request){.fd = info->connect_fd,
+                               .deadline_ms = uv_now(loop) + http_limits.lifetime_ms,
+                               .listener = l,
+                               .connection = connection};
     TAILQ_INSERT_TAIL(&l->connections, c, link);
     *context = c;
+    if (l->guard != NULL) {
+        info = l->guard->tls ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
+        c->visit = l->guard->enter(l->guard, info != NULL ? info->tls_session : NULL);
+    }
     // Room for the next one: whoever holds all connections must not keep probes waiting.
     if (++l->open >= http_limits.connections && l->open > 1)
         end_oldest(l);
 }
 
 // Listeners ----------------------------------------------------------------------------------------------------------
-
-static void on_timer(uv_timer_t *timer);
 
 // Lets libmicrohttpd work and asks when it wants to again.
 static void run(struct listener *l)
@@ -342,7 +424,7 @@ static void run(struct listener *l)
     uint64_t ms = timed && wait < HTTP_TURN_MS ? wait : HTTP_TURN_MS;
     if (l->again)
         ms = 0;
-    const struct connection *oldest = TAILQ_FIRST(&l->connections);
+    const struct http_request *oldest = TAILQ_FIRST(&l->connections);
     if (oldest != NULL) {
         uint64_t now = uv_now(loop);
         uint64_t left = oldest->deadline_ms > now ? oldest->deadline_ms - now : 0;
@@ -354,7 +436,7 @@ static void run(struct listener *l)
 static void on_timer(uv_timer_t *timer)
 {
     struct listener *l = timer->data;
-    const struct connection *c;
+    const struct http_request *c;
     while ((c = TAILQ_FIRST(&l->connections)) != NULL && c->deadline_ms <= uv_now(loop))
         end_oldest(l);
     run(l);
@@ -382,16 +464,30 @@ static void listener_close(struct listener *l)
     *at = l->next;
     uv_close((uv_handle_t *)&l->poll, on_handle_closed); // before its descriptor goes
     uv_close((uv_handle_t *)&l->timer, on_handle_closed);
+    while (!LIST_EMPTY(&l->waiting))
+        http_resume(LIST_FIRST(&l->waiting)); // libmicrohttpd stops with none suspended
     MHD_stop_daemon(l->daemon);
+}
+
+// A daemon that speaks TLS has no certificate: guards give each connection its own. Without one the handshake fails.
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *names, int nnames,
+                          const gnutls_pk_algorithm_t *algorithms, int nalgorithms, gnutls_pcert_st **chain,
+                          unsigned *nchain, gnutls_privkey_t *key)
+{
+    (void)session, (void)names, (void)nnames, (void)algorithms, (void)nalgorithms, (void)chain, (void)nchain, (void)key;
+    return -1;
 }
 
 static struct MHD_Daemon *start_daemon(struct listener *l, int fd)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
+    const struct http_guard *g = l->guard;
+    const unsigned flags =
+        MHD_USE_EPOLL | (g != NULL ? MHD_ALLOW_SUSPEND_RESUME : 0) | (g != NULL && g->tls ? MHD_USE_TLS : 0);
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
                             MHD_OPTION_CONNECTION_LIMIT, http_limits.connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                             http_limits.per_address, MHD_OPTION_CONNECTION_TIMEOUT, http_limits.idle_s,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY, MHD_OPTION_NOTIFY_CONNECTION,
-                            on_connection, l, MHD_OPTION_END);
+                            on_connection, l, MHD_OPTION_HTTPS_CERT_CALLBACK, no_certificate, MHD_OPTION_END);
 }
 
 // Starts to listen on l->address. When libmicrohttpd does not start (no memory), it does not tell whether it has closed
@@ -421,19 +517,44 @@ static int listener_start(struct listener *l)
     return 0;
 }
 
-// The listener of an address; `*created` says that it is a new one without endpoints.
-static int listener_get(const char *address, struct listener **out, bool *created)
+// Does a configuration have an endpoint on the address that a listener has too?
+static bool has_endpoint_at(const struct listener *l, const struct generation *owner)
+{
+    const struct http_endpoint *e = l->endpoints;
+    while (e != NULL && e->owner != owner)
+        e = e->next;
+    return e != NULL;
+}
+
+// The listener of `l`'s address and guard, or NULL. CDNS_ECONFIG: `owner` has the address behind another guard.
+static int find_listener(const struct listener *l, const struct generation *owner, struct listener **out)
+{
+    *out = NULL;
+    for (struct listener *i = listeners; i != NULL; i = i->next) {
+        if (!same_address(i, l))
+            continue;
+        if (i->guard == l->guard)
+            *out = i;
+        else if (has_endpoint_at(i, owner))
+            return CDNS_ECONFIG;
+    }
+    return 0;
+}
+
+// The listener of a service; `*created` says that it is a new one without endpoints.
+static int listener_get(const struct http_service *s, const struct generation *owner, struct listener **out,
+                        bool *created)
 {
     struct listener *l = calloc(1, sizeof(*l));
     if (l == NULL)
         return CDNS_ENOMEM;
     TAILQ_INIT(&l->connections);
-    int error = resolve(address, l);
+    LIST_INIT(&l->waiting);
+    l->guard = s->guard;
     struct listener *old = NULL;
-    if (error == 0) {
-        for (old = listeners; old != NULL && !same_address(old, l);)
-            old = old->next;
-    }
+    int error = resolve(s->address, l);
+    if (error == 0)
+        error = find_listener(l, owner, &old);
     *created = old == NULL;
     if (error == 0 && *created)
         error = listener_start(l);
@@ -448,20 +569,21 @@ static int listener_get(const char *address, struct listener **out, bool *create
 
 // Endpoints ----------------------------------------------------------------------------------------------------------
 
-int http_open(const char *address, const char *path, http_handler handler, void *arg, struct http_endpoint **endpoint)
+int http_open(const struct http_service *s, struct http_endpoint **endpoint)
 {
     INVARIANT(loop != NULL);
-    size_t size = strlen(path) + 1;
+    size_t size = strlen(s->path) + 1;
     struct http_endpoint *e = malloc(sizeof(*e) + size);
     if (e == NULL)
         return CDNS_ENOMEM;
-    *e = (struct http_endpoint){.handler = handler, .arg = arg};
-    memcpy(e->path, path, size);
+    *e = (struct http_endpoint){
+        .handler = s->handler, .arg = s->arg, .owner = s->at != NULL ? s->at->block->generation : NULL};
+    memcpy(e->path, s->path, size);
     bool created;
-    int error = listener_get(address, &e->listener, &created);
+    int error = listener_get(s, e->owner, &e->listener, &created);
     if (error == 0 && !created) {
-        const struct http_endpoint *there = find_endpoint(e->listener, path);
-        if (there != NULL && there->handler != handler)
+        const struct http_endpoint *there = find_endpoint(e->listener, s->path);
+        if (there != NULL && there->handler != s->handler)
             error = CDNS_EEXIST;
     }
     if (error != 0) {
@@ -474,6 +596,16 @@ int http_open(const char *address, const char *path, http_handler handler, void 
     e->listener->endpoints = e;
     *endpoint = e;
     return 0;
+}
+
+const char *http_open_error(int code)
+{
+    if (code == CDNS_EIO)
+        return strerror(errno);
+    if (code == CDNS_ECONFIG)
+        return "another directive serves this address with another tls file, or without one: give both the same, "
+               "or one of them another port";
+    return error_text(code);
 }
 
 void http_close(struct http_endpoint *endpoint)

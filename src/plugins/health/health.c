@@ -4,7 +4,6 @@
 #include <clusterdns/http.h>
 #include <clusterdns/plugin.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,10 +73,12 @@ static int health_start(void *self, const struct plugin_start *s)
 {
     struct health *h = self;
     union sockaddr_any address;
-    int rc = http_open(h->address, "/health", answer, h, &h->endpoint);
+    int rc = http_open(
+        &(struct http_service){
+            .address = h->address, .path = "/health", .handler = answer, .arg = h, .at = s->placement},
+        &h->endpoint);
     if (rc != 0) {
-        snprintf(s->error, CONFIG_ERROR_MAX, "plugin/health: listen tcp %s: %s", h->address,
-                 rc == CDNS_EIO ? strerror(errno) : error_text(rc));
+        snprintf(s->error, CONFIG_ERROR_MAX, "plugin/health: listen tcp %s: %s", h->address, http_open_error(rc));
         return rc;
     }
     char url[NAME_MAX_WIRE + 64];

@@ -26,9 +26,14 @@ static void reads_its_directive(void **state)
         {"prometheus {\nruntime_metrics now\n}", "plugin/prometheus: Corefile:3 - Error during parsing: Wrong argument "
                                                  "count or unexpected line ending after 'now'"},
         {"prometheus {\nfoo bar\n}", "plugin/prometheus: Corefile:3 - Error during parsing: unknown option: foo"},
-        {"prometheus {\ntls web.yml\n}",
-         "plugin/prometheus: Corefile:3 - Error during parsing: option 'tls' is known to CoreDNS but not built yet in "
-         "clusterdns " CDNS_VERSION "; remove it to serve metrics without it"},
+        {"prometheus {\ntls /dev/null/web.yml\n}",
+         "plugin/prometheus: Invalid TLS config: /dev/null/web.yml: open: Not a directory (Corefile:3)"},
+        {"prometheus {\ntls /dev/null\n}",
+         "plugin/prometheus: Invalid TLS config: /dev/null: open: Operation not supported (Corefile:3)"},
+        {"prometheus {\ntls\n}", "plugin/prometheus: Corefile:3 - Error during parsing: Wrong argument count or "
+                                 "unexpected line ending after 'tls'"},
+        {"prometheus {\ntls a b\n}", "plugin/prometheus: Corefile:3 - Error during parsing: Wrong argument count or "
+                                     "unexpected line ending after 'b'"},
         {"prometheus\nprometheus :9154",
          "plugin/prometheus: this plugin can only be used once per Server Block (Corefile:3)"},
         // The first one's own mistake comes first.

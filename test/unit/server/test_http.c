@@ -30,6 +30,11 @@ static void say_other(void *arg, struct http_response *r)
     r->len = 20000;
 }
 
+static int open_at(const char *address, const char *path, http_handler handler, void *arg, struct http_endpoint **e)
+{
+    return http_open(&(struct http_service){.address = address, .path = path, .handler = handler, .arg = arg}, e);
+}
+
 static void text_address(char out[32], uint16_t port)
 {
     snprintf(out, 32, "127.0.0.1:%u", port);
@@ -48,7 +53,7 @@ static void answers_get_and_head_only(void **state)
     uint16_t port = http_free_port();
     struct http_endpoint *e;
     text_address(address, port);
-    assert_int_equal(http_open(address, "/health", say, "OK", &e), 0);
+    assert_int_equal(open_at(address, "/health", say, "OK", &e), 0);
 
     assert_int_equal(http_ask(port, "/health"), 200);
     assert_non_null(strstr(http_response_text, "Content-Type: text/plain; charset=utf-8\r\n"));
@@ -80,9 +85,9 @@ static void serves_several_paths_of_an_address(void **state)
     struct http_endpoint *a, *b, *c;
     snprintf(address, sizeof(address), ":%u", port);
     snprintf(same, sizeof(same), "0.0.0.0:%u", port);
-    assert_int_equal(http_open(address, "/health", say, "OK", &a), 0);
-    assert_int_equal(http_open(same, "/metrics", say_other, NULL, &b), 0);
-    assert_int_equal(http_open(same, "/health", say_other, NULL, &c), CDNS_EEXIST);
+    assert_int_equal(open_at(address, "/health", say, "OK", &a), 0);
+    assert_int_equal(open_at(same, "/metrics", say_other, NULL, &b), 0);
+    assert_int_equal(open_at(same, "/health", say_other, NULL, &c), CDNS_EEXIST);
 
     assert_int_equal(http_ask(port, "/health"), 200);
     assert_string_equal(http_body, "OK");
@@ -105,14 +110,14 @@ static void newest_of_the_same_handler_answers(void **state)
     uint16_t port = http_free_port();
     struct http_endpoint *old, *new, *third;
     text_address(address, port);
-    assert_int_equal(http_open(address, "/ready", say, "old", &old), 0);
-    assert_int_equal(http_open(address, "/ready", say, "new", &new), 0);
+    assert_int_equal(open_at(address, "/ready", say, "old", &old), 0);
+    assert_int_equal(open_at(address, "/ready", say, "new", &new), 0);
     assert_int_equal(http_ask(port, "/ready"), 200);
     assert_string_equal(http_body, "new");
     http_close(old);
     assert_int_equal(http_ask(port, "/ready"), 200);
     assert_string_equal(http_body, "new");
-    assert_int_equal(http_open(address, "/ready", say, "third", &third), 0);
+    assert_int_equal(open_at(address, "/ready", say, "third", &third), 0);
     http_close(third);
     assert_int_equal(http_ask(port, "/ready"), 200);
     assert_string_equal(http_body, "new");
@@ -138,7 +143,7 @@ static void listens_where_it_is_told(void **state)
         uint16_t port = http_free_port();
         struct http_endpoint *e;
         snprintf(address, sizeof(address), "%s:%u", cases[i].host, port);
-        assert_int_equal(http_open(address, "/x", say, "here", &e), 0);
+        assert_int_equal(open_at(address, "/x", say, "here", &e), 0);
         for (int v6 = 0; v6 <= ipv6; v6++) {
             int family = v6 ? AF_INET6 : AF_INET;
             bool listens = v6 ? cases[i].v6 : cases[i].v4;
@@ -155,9 +160,9 @@ static void refuses_what_is_no_address(void **state)
                                 ":99999", ":nosuch", "1.2.3.4.5:1", ":-1",   ":999999999999999999999"};
     struct http_endpoint *e;
     for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
-        assert_int_equal(http_open(none[i], "/x", say, "", &e), CDNS_EINVAL);
+        assert_int_equal(open_at(none[i], "/x", say, "", &e), CDNS_EINVAL);
     // TEST-NET-1 is no address of this machine (RFC 5737).
-    assert_int_equal(http_open("192.0.2.1:8080", "/x", say, "", &e), CDNS_EIO);
+    assert_int_equal(open_at("192.0.2.1:8080", "/x", say, "", &e), CDNS_EIO);
     assert_int_equal(errno, EADDRNOTAVAIL);
 }
 
@@ -206,7 +211,7 @@ static void closes_slow_connections(void **state)
     struct http_endpoint *e;
     http_limits.idle_s = 1;
     text_address(address, port);
-    assert_int_equal(http_open(address, "/x", say, "", &e), 0);
+    assert_int_equal(open_at(address, "/x", say, "", &e), 0);
     uint64_t start = http_now_ms();
     int fd = http_connect(AF_INET, port);
     http_send(fd, "GET /x HT");
@@ -216,7 +221,7 @@ static void closes_slow_connections(void **state)
 
     http_limits.idle_s = 60;
     http_limits.lifetime_ms = 300;
-    assert_int_equal(http_open(address, "/x", say, "", &e), 0);
+    assert_int_equal(open_at(address, "/x", say, "", &e), 0);
     start = http_now_ms();
     fd = http_connect(AF_INET, port);
     int second = http_connect(AF_INET, port);
@@ -246,7 +251,7 @@ static void oldest_gives_way(void **state)
     struct http_endpoint *e;
     http_limits.connections = 4;
     text_address(address, port);
-    assert_int_equal(http_open(address, "/x", say, "OK", &e), 0);
+    assert_int_equal(open_at(address, "/x", say, "OK", &e), 0);
     int fds[12];
     for (size_t i = 0; i < 12; i++) {
         fds[i] = http_connect(AF_INET, port);
@@ -268,7 +273,7 @@ static void bounds_connections(void **state)
     struct http_endpoint *e;
     http_limits.per_address = 4;
     text_address(address, port);
-    assert_int_equal(http_open(address, "/x", say, "OK", &e), 0);
+    assert_int_equal(open_at(address, "/x", say, "OK", &e), 0);
     int fds[12];
     for (size_t i = 0; i < 12; i++) {
         fds[i] = http_connect(AF_INET, port);
@@ -335,7 +340,7 @@ static void sends_a_stream_whole(void **state)
     struct http_endpoint *e;
     struct digits d = {.left = 50000};
     text_address(address, port);
-    assert_int_equal(http_open(address, "/digits", say_digits, &d, &e), 0);
+    assert_int_equal(open_at(address, "/digits", say_digits, &d, &e), 0);
     assert_int_equal(http_ask(port, "/digits"), 200);
     assert_non_null(strstr(http_response_text, "Content-Type: text/digits\r\n"));
     http_join_chunks();
@@ -377,15 +382,15 @@ static void gives_a_stream_up(void **state)
     struct http_endpoint *e, *other;
     struct digits gone = {.left = ENDLESS}, closed = {.left = ENDLESS};
     text_address(address, port);
-    assert_int_equal(http_open(address, "/digits", say_digits, &gone, &e), 0);
+    assert_int_equal(open_at(address, "/digits", say_digits, &gone, &e), 0);
     close(begin_endless(port, &gone));
     for (uint64_t end = http_now_ms() + HTTP_DEADLINE_MS; gone.finished == 0 && http_now_ms() < end;)
         uv_run(&http_loop, UV_RUN_NOWAIT);
     assert_int_equal(gone.finished, 1);
 
     // The stream goes on without its endpoint as long as the listener is there.
-    assert_int_equal(http_open(address, "/other", say, "", &other), 0);
-    assert_int_equal(http_open(address, "/digits", say_digits, &closed, &e), 0);
+    assert_int_equal(open_at(address, "/other", say, "", &other), 0);
+    assert_int_equal(open_at(address, "/digits", say_digits, &closed, &e), 0);
     int fd = begin_endless(port, &closed);
     http_close(e);
     assert_int_equal(closed.finished, 0);
@@ -393,6 +398,148 @@ static void gives_a_stream_up(void **state)
     assert_int_equal(closed.finished, 1);
     close(fd);
     http_init(&http_loop);
+}
+
+// A guard that says what the test has it say.
+struct sentry {
+    struct http_guard base;
+    int status;
+    unsigned inside, asked;
+    struct http_request *request;
+    char authorization[64];
+};
+
+static void *enter(struct http_guard *guard, struct gnutls_session_int *session)
+{
+    struct sentry *s = (struct sentry *)guard;
+    assert_null(session);
+    s->inside++;
+    return s;
+}
+
+static struct http_verdict judge(void *visit, const char *authorization, struct http_request *request)
+{
+    static const struct http_header header = {.name = "X-Sentry", .value = "here"};
+    struct sentry *s = visit;
+    s->asked++;
+    s->request = request;
+    snprintf(s->authorization, sizeof(s->authorization), "%s", authorization != NULL ? authorization : "none");
+    return (struct http_verdict){.status = s->status, .headers = &header, .nheaders = 1};
+}
+
+static void leave(void *visit)
+{
+    ((struct sentry *)visit)->inside--;
+}
+
+static struct http_endpoint *open_guarded(const char *address, struct sentry *s)
+{
+    struct http_endpoint *e;
+    s->base = (struct http_guard){.enter = enter, .judge = judge, .leave = leave};
+    assert_int_equal(http_open(
+                         &(struct http_service){
+                             .address = address, .path = "/x", .handler = say, .arg = "inside", .guard = &s->base},
+                         &e),
+                     0);
+    return e;
+}
+
+static void guard_decides_who_may_ask(void **state)
+{
+    (void)state;
+    char address[32];
+    uint16_t port = http_free_port();
+    struct sentry s = {.status = HTTP_ADMIT};
+    struct http_endpoint *other;
+    text_address(address, port);
+    struct http_endpoint *e = open_guarded(address, &s);
+    assert_int_equal(http_ask(port, "/x"), 200);
+    assert_string_equal(http_body, "inside");
+    assert_non_null(strstr(http_response_text, "X-Sentry: here\r\n"));
+    assert_string_equal(s.authorization, "none");
+    assert_int_equal(http_ask(port, "/y"), 404);
+    assert_non_null(strstr(http_response_text, "X-Sentry: here\r\n"));
+
+    s.status = 401;
+    int fd = http_connect(AF_INET, port);
+    http_send(fd, "GET /y HTTP/1.1\r\nHost: a\r\nAuthorization: Basic me\r\n\r\n");
+    assert_int_equal(http_finish(fd), 401);
+    assert_string_equal(http_body, "Unauthorized\n");
+    assert_non_null(strstr(http_response_text, "X-Sentry: here\r\n"));
+    assert_string_equal(s.authorization, "Basic me");
+    assert_int_equal(s.inside, 0);
+
+    // Of one configuration all endpoints of an address have the same guard.
+    assert_int_equal(open_at(address, "/z", say, "", &other), CDNS_ECONFIG);
+    assert_non_null(strstr(http_open_error(CDNS_ECONFIG), "another directive serves this address"));
+    http_close(e);
+}
+
+// Sends a request and turns the loop until the guard has been asked.
+static int begin_waiting(uint16_t port, const struct sentry *s)
+{
+    int fd = http_connect(AF_INET, port);
+    const unsigned before = s->asked;
+    http_send(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (s->asked == before)
+        uv_run(&http_loop, UV_RUN_ONCE);
+    for (int i = 0; i < 10; i++)
+        uv_run(&http_loop, UV_RUN_NOWAIT);
+    assert_int_equal(s->asked, before + 1);
+    return fd;
+}
+
+static void request_waits_for_its_guard(void **state)
+{
+    (void)state;
+    char address[32];
+    uint16_t port = http_free_port();
+    struct sentry s = {.status = HTTP_WAIT};
+    text_address(address, port);
+    struct http_endpoint *e = open_guarded(address, &s);
+    int fd = begin_waiting(port, &s);
+    s.status = HTTP_ADMIT;
+    uint64_t before = http_now_ms();
+    http_resume(s.request);
+    http_resume(s.request);
+    assert_int_equal(http_finish(fd), 200);
+    assert_true(http_now_ms() - before < 500); // at once, not at the next turn
+    assert_int_equal(s.asked, 2);
+
+    // It lives no longer than others.
+    http_limits.lifetime_ms = 300;
+    s.status = HTTP_WAIT;
+    assert_int_equal(http_finish(begin_waiting(port, &s)), 0);
+    assert_int_equal(s.inside, 0);
+
+    // The listener goes while it waits.
+    http_limits.lifetime_ms = 15000;
+    fd = begin_waiting(port, &s);
+    http_close(e);
+    assert_int_equal(s.inside, 0);
+    assert_int_equal(http_finish(fd), 0);
+}
+
+// Whoever holds all connections gives way, also while his request waits.
+static void waiting_gives_way(void **state)
+{
+    (void)state;
+    char address[32];
+    uint16_t port = http_free_port();
+    struct sentry s = {.status = HTTP_WAIT};
+    http_limits.connections = 3;
+    text_address(address, port);
+    struct http_endpoint *e = open_guarded(address, &s);
+    int first = begin_waiting(port, &s), second = begin_waiting(port, &s), third = http_connect(AF_INET, port);
+    assert_int_equal(http_finish(first), 0);
+    for (uint64_t end = http_now_ms() + HTTP_DEADLINE_MS; s.inside > 2 && http_now_ms() < end;)
+        uv_run(&http_loop, UV_RUN_NOWAIT);
+    assert_int_equal(s.inside, 2);
+    assert_int_equal(s.asked, 2); // nobody is asked about one that is over
+    close(second);
+    close(third);
+    http_close(e);
+    assert_int_equal(s.inside, 0);
 }
 
 // http_shutdown() with endpoints, an idle connection and a half-read request still open frees everything.
@@ -403,10 +550,10 @@ static void shuts_down_with_open_connections(void **state)
     uint16_t port = http_free_port(), other = http_free_port();
     struct http_endpoint *e;
     text_address(address, port);
-    assert_int_equal(http_open(address, "/x", say, "", &e), 0);
-    assert_int_equal(http_open(address, "/y", say, "", &e), 0);
+    assert_int_equal(open_at(address, "/x", say, "", &e), 0);
+    assert_int_equal(open_at(address, "/y", say, "", &e), 0);
     text_address(address, other);
-    assert_int_equal(http_open(address, "/x", say, "", &e), 0);
+    assert_int_equal(open_at(address, "/x", say, "", &e), 0);
     int idle = http_connect(AF_INET, port), half = http_connect(AF_INET, port);
     http_send(half, "GET /x HTTP/1.1\r\nHost:");
     for (int i = 0; i < 10; i++)
@@ -435,6 +582,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(bounds_connections, begin, http_end),
         cmocka_unit_test_setup_teardown(sends_a_stream_whole, begin, http_end),
         cmocka_unit_test_setup_teardown(gives_a_stream_up, begin, http_end),
+        cmocka_unit_test_setup_teardown(guard_decides_who_may_ask, begin, http_end),
+        cmocka_unit_test_setup_teardown(request_waits_for_its_guard, begin, http_end),
+        cmocka_unit_test_setup_teardown(waiting_gives_way, begin, http_end),
         cmocka_unit_test_setup_teardown(shuts_down_with_open_connections, begin, http_end),
         cmocka_unit_test(names_what_is_wrong_with_an_address),
     };
