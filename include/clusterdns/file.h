@@ -16,5 +16,6 @@
 int file_read(const char *path, bool regular, size_t max, char **text, size_t *len, struct stat *seen) CDNS_MUSTCHECK;
 
 /// Are these states of one file, with the same content as far as can be told without reading: device, inode, size, and
-/// time of modification? Links that are pointed elsewhere and files that are renamed into place make another one.
+/// times of modification and of change? Links that are pointed elsewhere, files that are renamed into place, and those
+/// whose time of modification was set back make another one.
 bool file_same(const struct stat *a, const struct stat *b);

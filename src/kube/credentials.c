@@ -51,7 +51,9 @@ static int secret_read(const char *path, struct secret *out, struct report *r)
         secret_clear(out);
         return result;
     }
-    out->len = strlen(out->text); // what follows a NUL byte is not part of it
+    size_t len = strlen(out->text); // what follows a NUL byte is not part of it
+    explicit_bzero(out->text + len, out->len - len);
+    out->len = len;
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #define HTTP_BACKLOG 128
 #define HTTP_BODY 4096    // bytes of a response's first buffer
 #define HTTP_PIECE 8192   // bytes of a body that is made while it is sent
+#define HTTP_SOON_MS 1    // not 0: libuv calls a timer for which it is time already before it looks at anything else
 #define HTTP_TURN_MS 1000 // libmicrohttpd is called so often: after a lack of descriptors it accepts again only then
 
 struct http_limits http_limits = {.connections = 128, .per_address = 32, .idle_s = 5, .lifetime_ms = 15000};
@@ -329,7 +330,7 @@ void http_resume(struct http_request *c)
     LIST_REMOVE(c, waiting);
     MHD_resume_connection(c->connection);
     c->listener->again = true; // seen if this happens in run(), else the timer is
-    uv_timer_start(&c->listener->timer, on_timer, 0, 0);
+    uv_timer_start(&c->listener->timer, on_timer, HTTP_SOON_MS, 0);
 }
 
 // Called once for each request, and once more each time that it has waited.
@@ -422,15 +423,15 @@ static void run(struct listener *l)
     MHD_UNSIGNED_LONG_LONG wait;
     bool timed = MHD_get_timeout(l->daemon, &wait) == MHD_YES;
     uint64_t ms = timed && wait < HTTP_TURN_MS ? wait : HTTP_TURN_MS;
-    if (l->again)
-        ms = 0;
+    if (l->again || ms == 0)
+        ms = HTTP_SOON_MS;
     const struct http_request *oldest = TAILQ_FIRST(&l->connections);
     if (oldest != NULL) {
         uint64_t now = uv_now(loop);
         uint64_t left = oldest->deadline_ms > now ? oldest->deadline_ms - now : 0;
         ms = left < ms ? left : ms;
     }
-    uv_timer_start(&l->timer, on_timer, ms, 0);
+    uv_timer_start(&l->timer, on_timer, ms > HTTP_SOON_MS ? ms : HTTP_SOON_MS, 0);
 }
 
 static void on_timer(uv_timer_t *timer)

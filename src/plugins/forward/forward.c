@@ -198,7 +198,8 @@ static const struct plugin_interface provides[] = {{FORWARD_INTERFACE, &ops}, {0
 
 struct forward_watch {
     uv_timer_t timer;
-    struct forward *forward; // not after .stop
+    struct forward *forward;     // not after .stop
+    char told[CONFIG_ERROR_MAX]; // why the last look was of no use; "" if it was
 };
 
 // Why the stanza's upstreams cannot be had, in `error`.
@@ -219,10 +220,20 @@ static int publish(struct stanza *s, struct uv_loop_s *loop, char *error)
     return rc == 0 ? set_publish(s, &targets, loop, error) : rc;
 }
 
+// What keeps files from being read is told once.
+static void complain(struct forward_watch *watch, const char *why)
+{
+    if (strcmp(watch->told, why) == 0)
+        return;
+    log_plugin(LOG_LEVEL_WARNING, "forward", "upstreams stay as they are: %s", why);
+    snprintf(watch->told, sizeof watch->told, "%s", why);
+}
+
 static void on_look(uv_timer_t *timer)
 {
     struct forward_watch *watch = timer->data;
     char error[CONFIG_ERROR_MAX];
+    bool failed = false;
     for (size_t i = 0; i < watch->forward->n; i++) {
         struct stanza *s = &watch->forward->stanzas[i];
         set_reclaim(s);
@@ -230,11 +241,13 @@ static void on_look(uv_timer_t *timer)
             continue;
         int rc = publish(s, timer->loop, error);
         if (rc != 0)
-            log_plugin(LOG_LEVEL_WARNING, "forward", "upstreams stay as they are: %s",
-                       error[0] != '\0' ? error : error_text(rc));
+            complain(watch, error[0] != '\0' ? error : error_text(rc));
         else
             log_plugin(LOG_LEVEL_INFO, "forward", "%u upstreams after a change of a file", atomic_load(&s->set)->n);
+        failed = failed || rc != 0;
     }
+    if (!failed)
+        watch->told[0] = '\0';
 }
 
 // Files are looked at from now on.
@@ -249,6 +262,7 @@ static int watch_files(struct forward *f, struct uv_loop_s *loop)
     if (f->watch == NULL)
         return CDNS_ENOMEM;
     f->watch->forward = f;
+    f->watch->told[0] = '\0';
     uv_timer_init(loop, &f->watch->timer);
     f->watch->timer.data = f->watch;
     uv_timer_start(&f->watch->timer, on_look, LOOK_MS, LOOK_MS);

@@ -14,7 +14,7 @@
 #define FORWARD_TOS 15         ///< TO arguments of a directive, as CoreDNS
 #define FORWARD_UPSTREAMS 64   ///< upstreams of a directive, with those that files name
 #define FORWARD_WAITING 2048   ///< questions that may wait on a worker at a time
-#define FORWARD_SHARE 3        ///< of one directive at most so many times as there are places left for others
+#define FORWARD_SHARE 2        ///< of one directive at most so many times as there are places left for others
 #define FORWARD_SAME 4         ///< of them with one name, type and class, asked in different ways
 #define FORWARD_RCODES 24      ///< rcodes that have a name, 0 to 23
 #define FORWARD_EDNS_SIZE 1232 ///< largest UDP answer that upstreams are asked for (RFC 9715)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_LONGEST 65536 // bytes of a resolv.conf
+#define FILE_LONGEST (1U << 20) // bytes of a resolv.conf
 
 // --- TO
 

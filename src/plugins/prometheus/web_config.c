@@ -113,9 +113,8 @@ static bool is_null(const yaml_node_t *node)
 static int mismatch(const struct reader *r, const yaml_node_t *node, const char *name, const char *wanted)
 {
     static const char *const kinds[] = {[YAML_SEQUENCE_NODE] = "a list", [YAML_MAPPING_NODE] = "a mapping"};
-    if (node->type == YAML_SCALAR_NODE)
-        return web_error(r->error, r->path, line_of(node), "%s: cannot unmarshal `%.40s` into %s", name, value_of(node),
-                         wanted);
+    if (node->type == YAML_SCALAR_NODE) // which may be a secret
+        return web_error(r->error, r->path, line_of(node), "%s: cannot unmarshal a scalar into %s", name, wanted);
     return web_error(r->error, r->path, line_of(node), "%s: cannot unmarshal %s into %s", name, kinds[node->type],
                      wanted);
 }
@@ -135,9 +134,10 @@ static int read_text(const struct reader *r, const char *name, const yaml_node_t
 static int read_known(const struct reader *r, const struct field *f, const yaml_node_t *node, struct web_text *out)
 {
     int rc = read_text(r, f->name, node, out);
+    char quoted[128];
     if (rc == 0 && out->text != NULL && f->known != NULL && !f->known(out->text))
         return web_error(r->error, r->path, out->line, "%s: %s: docs/plugins/prometheus.md lists the names", f->what,
-                         out->text);
+                         quote(out->text, quoted, sizeof quoted));
     return rc;
 }
 

@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WEB_FILE_MAX (1U << 20)
+#define WEB_CONFIG_MAX (64U << 10) // libyaml's time can grow with the square of it
+#define WEB_FILE_MAX (1U << 20)    // of certificates and keys
 #define LOOK_NS UINT64_C(1000000000)
 
 // What the file said at one time. Connections keep the state that they began with.
@@ -94,7 +95,7 @@ static void release(struct state *s)
 static int read_files(const char *path, struct state *s, char *error)
 {
     const struct web_config *c = &s->config;
-    if (file_read(path, true, WEB_FILE_MAX, &s->text.data, &s->text.len, NULL) != 0)
+    if (file_read(path, true, WEB_CONFIG_MAX, &s->text.data, &s->text.len, NULL) != 0)
         return web_error(error, path, 0, "open: %s", strerror(errno));
     int rc = web_config_parse(path, s->text.data, s->text.len, s->arena, &s->config, error);
     if (rc == 0)
@@ -200,6 +201,11 @@ static int use(struct guard *g, struct state *s, char *error)
     int rc = finish_state(g->path, s, error);
     if (rc == 0 && (s->tls != NULL) != g->base.tls)
         return web_error(error, g->path, 0, "TLS is turned %s here: that takes a reload", g->base.tls ? "off" : "on");
+    // A file that is just being written looks like that, too.
+    if (rc == 0 && g->state->config.users.n > 0 && s->config.users.n == 0)
+        return web_error(error, g->path, 0, "passwords are not asked for any more: that takes a reload");
+    if (rc == 0 && web_tls_verifies(g->state->tls) && !web_tls_verifies(s->tls))
+        return web_error(error, g->path, 0, "client certificates are not verified any more: that takes a reload");
     return rc;
 }
 

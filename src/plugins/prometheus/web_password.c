@@ -101,7 +101,9 @@ static bool digest(struct web_asker *a)
     have_key = true;
     if (gnutls_hmac_init(&h, GNUTLS_MAC_SHA256, key, sizeof key) != GNUTLS_E_SUCCESS)
         return false;
-    int rc = gnutls_hmac(h, a->text, strlen(a->text) + 1); // with the NUL: no two questions have the same bytes
+    int rc = gnutls_hmac(h, &a->known, sizeof a->known);
+    if (rc == GNUTLS_E_SUCCESS)
+        rc = gnutls_hmac(h, a->text, strlen(a->text) + 1); // with the NUL: no two questions have the same bytes
     if (rc == GNUTLS_E_SUCCESS)
         rc = gnutls_hmac(h, a->hash, strlen(a->hash) + 1);
     if (rc == GNUTLS_E_SUCCESS)

@@ -180,13 +180,22 @@ static int on_hello(gnutls_session_t session)
     return t->up_to_tls12 != NULL ? gnutls_priority_set(session, t->up_to_tls12) : GNUTLS_E_NO_CIPHER_SUITES;
 }
 
+bool web_tls_verifies(const struct web_tls *t)
+{
+    return t != NULL && t->client_auth->require && t->client_auth->verify;
+}
+
 // Certificates --------------------------------------------------------------------------------------------------------
 
 static bool san_is_allowed(const struct web_tls *t, gnutls_x509_subject_alt_name_t type, const char *san, size_t size)
 {
     char address[INET6_ADDRSTRLEN];
+    if (type == GNUTLS_SAN_IPADDRESS && size != sizeof(struct in_addr) && size != sizeof(struct in6_addr))
+        return false;
     if (type == GNUTLS_SAN_IPADDRESS)
         san = inet_ntop(size == sizeof(struct in6_addr) ? AF_INET6 : AF_INET, san, address, sizeof address);
+    else if (strlen(san) != size) // a NUL in it: "a.example\0.other" is not "a.example"
+        return false;
     else if (type != GNUTLS_SAN_DNSNAME && type != GNUTLS_SAN_RFC822NAME && type != GNUTLS_SAN_URI)
         return false;
     return san != NULL && is_listed(t->sans, san);

@@ -30,6 +30,8 @@ bool web_tls_wanted(const struct web_config *c);
 /// CDNS_ENOMEM, or CDNS_ECONFIG with a text as web_config_parse()'s in `error`.
 int web_tls_new(const char *path, const struct web_config *c, const struct web_pems *pems, struct web_tls **out,
                 char *error) CDNS_MUSTCHECK;
+/// Does every client have to show a certificate that is verified? NULL is allowed: no.
+bool web_tls_verifies(const struct web_tls *tls);
 /// No session may use it any more. NULL is allowed.
 void web_tls_free(struct web_tls *tls);
 /// Prepares a session for its handshake; it keeps nothing of `tls` when this gives false, for lack of memory.

@@ -231,7 +231,8 @@ def test_client_names(served):
     assert served.status(*with_client("192.0.2.7")) == 200
     assert served.status(*with_client("else.example")) == 0
     served.web(MUTUAL % "RequireAnyClientCert" + "  client_allowed_sans: []\n")
-    wait_for(lambda: served.status(*with_client("scraper.example")) == 0, LOOK, "an empty list")
+    served.reload()
+    assert served.status(*with_client("scraper.example")) == 0
 
 
 def subject_of(served):
@@ -299,6 +300,29 @@ def longest_silence(served, client):
         now = time.monotonic()
         longest, last = max(longest, now - last), now
     return longest, last - started
+
+
+def test_protection_stays_until_a_reload(served):
+    """A file that is being written says nothing for a moment; nobody is let in by that."""
+    alice = "-u", "alice:secret"
+    served.web(f"basic_auth_users: {{alice: {HASH}}}\n")
+    served.start()
+    assert served.status(scheme="http") == 401
+    served.web("")
+    wait_for(lambda: served.status(scheme="http") == 401 and "takes a reload" in served.log(), 10, "a look at it", interval=0.2)
+    assert served.status(*alice, scheme="http") == 200
+    served.reload()
+    assert served.status(scheme="http") == 200
+
+
+def test_renamed_user(served):
+    """A password that was wrong for somebody who did not exist is right when he does."""
+    carol = "-u", "carol:secret"
+    served.web(f"basic_auth_users: {{alice: {HASH}}}\n")
+    served.start()
+    assert served.status(*carol, scheme="http") == 401
+    served.web(f"basic_auth_users: {{carol: {HASH}}}\n")
+    wait_for(lambda: served.status(*carol, scheme="http") == 200, 10, "the new name", interval=0.2)
 
 
 def cpu_ticks(pid):
