@@ -5,11 +5,13 @@ import contextlib
 import ctypes
 import os
 import subprocess
+import sys
 
 import servers
 from processes import Process, wait_for
 
 CLONE_NEWNET = 0x40000000
+OWN_MOUNTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "own_mounts.py")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -26,7 +28,7 @@ def in_mounts(folder, mounts, program=None):
         lines.append(f"mount --bind {source} {target}")
     inside, outside = folder / "inside", folder / "outside"
     inside.write_text("\n".join(["#!/bin/sh -e", *lines, f'exec {program or servers.clusterdns_binary()} "$@"', ""]))
-    outside.write_text(f'#!/bin/sh\nexec unshare --mount {inside} "$@"\n')
+    outside.write_text(f'#!/bin/sh\nexec {sys.executable} {OWN_MOUNTS} {inside} "$@"\n')
     inside.chmod(0o755)
     outside.chmod(0o755)
     return outside
