@@ -70,7 +70,9 @@ static bool read_header(struct web_asker *a, const char *authorization)
     if (in.size == 0 || gnutls_base64_decode2(&in, &out) != GNUTLS_E_SUCCESS)
         return false;
     if (memchr(out.data, '\0', out.size) == NULL)
-        a->text = strndup((const char *)out.data, out.size);
+        a->text = calloc(1, out.size + 1U);
+    if (a->text != NULL)
+        memcpy(a->text, out.data, out.size);
     gnutls_memset(out.data, 0, out.size);
     gnutls_free(out.data);
     char *colon = a->text != NULL ? strchr(a->text, ':') : NULL;
