@@ -22,15 +22,17 @@ from apireplay import (  # noqa: E402
     JSON, PROTOBUF, ApiReplay, Body, ErrorEvent, HalfEvent, NotAcceptable, Recorded, Reset, Silent, Slow, Stall, Status,
     Truncate, recording,
 )
+import exposition  # noqa: E402
 import kubeproto  # noqa: E402
 import memory  # noqa: E402
 from asking import ask  # noqa: E402
-from processes import wait_for  # noqa: E402
+from processes import free_port, wait_for  # noqa: E402
 from servers import DnsServer, clusterdns_binary  # noqa: E402
 
 COREFILE = """. {
     errors
     ready 127.0.0.1:@READY@
+    prometheus 127.0.0.1:@METRICS@
     kubernetes cluster.local in-addr.arpa ip6.arpa {
         @SOURCE@
         pods verified
@@ -49,6 +51,7 @@ class Setup:
     def __init__(self, protobuf):
         self.folder = tempfile.mkdtemp(prefix="clusterdns-api-")
         self.api = self.server = None
+        self.metrics = free_port()
         self.protobuf = protobuf
 
     def path(self, name):
@@ -58,7 +61,8 @@ class Setup:
         """Call `prepare` first where the API server is to have faults from the start."""
         api = self.prepare(**options)
         source = source or f"kubeconfig {api.kubeconfig(self.path('kubeconfig'))}"
-        self.server = DnsServer("clusterdns", clusterdns_binary(), COREFILE, ready=synced, env=env, SOURCE=source)
+        texts = {"SOURCE": source, "METRICS": self.metrics}
+        self.server = DnsServer("clusterdns", clusterdns_binary(), COREFILE, ready=synced, env=env, **texts)
         return api, self.server
 
     def prepare(self, **options):
@@ -93,6 +97,13 @@ class Setup:
 
     def wait_log(self, pattern, seconds=RETRY):
         return wait_for(lambda: re.search(pattern, self.server.process.log()), seconds, f"{pattern} in the log")
+
+    def wait_away(self):
+        """Until every resource has been asked for in vain: nobody listens."""
+        name = "clusterdns_kubernetes_last_error_timestamp_seconds"
+        for resource in WATCHED:
+            selector = f'{name}{{resource="{resource}",code="unreachable"}}'
+            wait_for(lambda selector=selector: exposition.scrape(self.metrics).value(selector), RETRY, selector)
 
     def check_recorded(self):
         """The recorded cluster is served: a ClusterIP, a headless service's hostname, slices by hand, an alias, a pod."""
@@ -392,7 +403,7 @@ def test_server_that_starts_knows_no_roles(setup):
     api, server = setup.start()
     api.wait_streams("services")
     api.down()
-    setup.wait_log("the API server cannot be reached")
+    setup.wait_away()
     for resource in WATCHED:
         api.refuse(resource, Recorded("services.forbidden"))
     api.up()
