@@ -33,27 +33,38 @@ enum verdict answer_soa(const struct ask *a)
 
 // --- this server's own names: the Services that one of the machine's addresses is an endpoint of
 
-#define SERVERS_MAX 512
-
-struct server {
-    const uint8_t *name;
-    struct kube_address address;
-};
-
 struct servers {
-    struct server *list;
-    size_t n;
+    const struct ask *ask;
+    int (*take)(struct servers *s, const uint8_t *name, const struct kube_address *ip);
+    const uint8_t *owner; // of addresses
+    struct section answer, additional;
+    int error;
     bool found; // one of the machine's addresses is an endpoint
 };
 
-static void add_server(const struct ask *a, struct servers *s, const uint8_t *const *labels, size_t n,
-                       const struct kube_address *ip)
+static int take_address(struct servers *s, const uint8_t *name, const struct kube_address *ip)
+{
+    (void)name;
+    bool wanted = ip->len == (s->ask->q->qtype == RR_A ? 4 : 16);
+    return wanted ? section_add_address(&s->answer, s->owner, ip) : 0;
+}
+
+static int take_name(struct servers *s, const uint8_t *name, const struct kube_address *ip)
+{
+    struct query *q = s->ask->q;
+    size_t len = name_length(name);
+    const uint8_t *copy = arena_memdup(q->arena, name, len);
+    if (copy == NULL)
+        return CDNS_ENOMEM;
+    int e = section_add(&s->answer, q->qname_asked, RR_NS, copy, (uint16_t)len);
+    return e != 0 ? e : section_add_address(&s->additional, copy, ip);
+}
+
+static void add_server(struct servers *s, const uint8_t *const *labels, size_t n, const struct kube_address *ip)
 {
     uint8_t name[NAME_MAX_WIRE];
-    size_t len = name_compose(labels, n, a->zone_asked, name);
-    const uint8_t *copy = len == 0 ? NULL : arena_memdup(a->q->arena, name, len);
-    if (copy != NULL && s->n < SERVERS_MAX)
-        s->list[s->n++] = (struct server){.name = copy, .address = *ip};
+    if (s->error == 0 && name_compose(labels, n, s->ask->zone_asked, name) > 0)
+        s->error = s->take(s, name, ip);
 }
 
 static bool slice_has(const struct index_service *v, size_t slice, size_t n, const struct kube_address *ip)
@@ -68,8 +79,7 @@ static bool slice_has(const struct index_service *v, size_t slice, size_t n, con
 }
 
 // A headless service's servers are the endpoints of the slices that the local address stands in.
-static void add_headless(const struct ask *a, struct servers *s, const struct index_service *v,
-                         const struct kube_address *local)
+static void add_headless(struct servers *s, const struct index_service *v, const struct kube_address *local)
 {
     size_t n, ports;
     for (size_t i = 0; index_slice(v, i, &n, &ports); i++) {
@@ -77,72 +87,60 @@ static void add_headless(const struct ask *a, struct servers *s, const struct in
             uint8_t room[64];
             struct index_endpoint e;
             index_slice_endpoint(v, i, j, &e);
-            add_server(a, s,
-                       (const uint8_t *[]){endpoint_label(a->k, &e, room), index_service_name(v),
+            add_server(s,
+                       (const uint8_t *[]){endpoint_label(s->ask->k, &e, room), index_service_name(v),
                                            index_service_namespace(v), (const uint8_t *)"\3svc"},
                        4, &e.address);
         }
     }
 }
 
-static void add_services(const struct ask *a, struct servers *s, const struct kube_address *local)
+static void add_services(struct servers *s, const struct kube_address *local)
 {
     uint64_t cursor = 0;
     struct index_reverse r;
+    const struct store *store = s->ask->k->store;
     const struct index_service *last = NULL;
-    while (index_by_endpoint_ip(a->k->store, local, &cursor, &r)) {
+    while (index_by_endpoint_ip(store, local, &cursor, &r)) {
         s->found = true;
-        const struct index_service *v = index_service(a->k->store, r.namespace_label, r.service_label);
+        const struct index_service *v = index_service(store, r.namespace_label, r.service_label);
         if (v == NULL || v == last)
             continue;
         last = v;
         if (index_service_type(v) == KUBE_HEADLESS) {
-            add_headless(a, s, v, local);
+            add_headless(s, v, local);
             continue;
         }
         struct kube_address ip;
         for (size_t i = 0; index_cluster_ip(v, i, &ip); i++)
-            add_server(a, s,
+            add_server(s,
                        (const uint8_t *[]){index_service_name(v), index_service_namespace(v), (const uint8_t *)"\3svc"},
                        3, &ip);
     }
 }
 
-static int find_servers(const struct ask *a, struct servers *s)
+// Gives all servers to `take`.
+static int take_servers(struct servers *s)
 {
-    *s = (struct servers){.list = arena_alloc(a->q->arena, SERVERS_MAX * sizeof *s->list)};
-    if (s->list == NULL)
-        return CDNS_ENOMEM;
-    for (size_t i = 0; i < a->k->nlocal; i++)
-        add_services(a, s, &a->k->local[i]);
-    for (size_t i = 0; !s->found && i < a->k->nlocal; i++)
-        add_server(a, s, (const uint8_t *[]){ns_dns, ns_dns + 3}, 2, &a->k->local[i]);
-    return 0;
+    const struct kubernetes *k = s->ask->k;
+    for (size_t i = 0; i < k->nlocal; i++)
+        add_services(s, &k->local[i]);
+    for (size_t i = 0; !s->found && i < k->nlocal; i++)
+        add_server(s, (const uint8_t *[]){ns_dns, ns_dns + 3}, 2, &k->local[i]);
+    return s->error;
 }
 
 int add_server_addresses(const struct ask *a, const uint8_t *owner)
 {
-    struct servers s;
-    int e = find_servers(a, &s);
-    struct section section = {.q = a->q, .set = &a->q->reply.answer, .ttl = a->k->ttl, .unique = true};
-    for (size_t i = 0; e == 0 && i < s.n; i++)
-        if (s.list[i].address.len == (a->q->qtype == RR_A ? 4 : 16))
-            e = section_add_address(&section, owner, &s.list[i].address);
-    return e;
+    struct servers s = {.ask = a, .take = take_address, .owner = owner};
+    s.answer = (struct section){.q = a->q, .set = &a->q->reply.answer, .ttl = a->k->ttl, .unique = true};
+    return take_servers(&s);
 }
 
 enum verdict answer_ns(const struct ask *a)
 {
-    struct query *q = a->q;
-    struct servers s;
-    int e = find_servers(a, &s);
-    struct section answer = {.q = q, .set = &q->reply.answer, .ttl = a->k->ttl, .unique = true};
-    struct section additional = {.q = q, .set = &q->reply.additional, .ttl = a->k->ttl};
-    for (size_t i = 0; e == 0 && i < s.n; i++) {
-        const uint8_t *name = s.list[i].name;
-        e = section_add(&answer, q->qname_asked, RR_NS, name, (uint16_t)name_length(name));
-        if (e == 0)
-            e = section_add_address(&additional, name, &s.list[i].address);
-    }
-    return finish(a, FOUND_EMPTY, e);
+    struct servers s = {.ask = a, .take = take_name};
+    s.answer = (struct section){.q = a->q, .set = &a->q->reply.answer, .ttl = a->k->ttl, .unique = true};
+    s.additional = (struct section){.q = a->q, .set = &a->q->reply.additional, .ttl = a->k->ttl};
+    return finish(a, FOUND_EMPTY, take_servers(&s));
 }
