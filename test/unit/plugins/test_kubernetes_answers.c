@@ -537,6 +537,27 @@ static void name_servers(void **state)
     tear_down(&in);
 }
 
+// As many name servers as the Service has endpoints: none is left out.
+static void many_name_servers(void **state)
+{
+    (void)state;
+    static char slice[32768];
+    const char *const lines[] = {"ns kube-system", "svc kube-system/many headless dns:53/UDP", slice};
+    size_t len = (size_t)snprintf(slice, sizeof slice, "slice kube-system/many-1 many dns:53/UDP");
+    for (unsigned i = 0; i < 1500; i++)
+        len += (size_t)snprintf(slice + len, sizeof slice - len, " 10.245.%u.%u", i / 250, i % 250);
+    struct instance in;
+    struct query q;
+    set_up(&in, "cluster.local", lines, COUNT(lines));
+    add_local(&in, "10.245.3.7");
+    assert_int_equal(ask(&in, "ns.dns.cluster.local A", &q), VERDICT_DONE);
+    assert_int_equal(q.reply.answer.n, 1500);
+    assert_int_equal(ask(&in, "cluster.local NS", &q), VERDICT_DONE);
+    assert_int_equal(q.reply.answer.n, 1500);
+    assert_int_equal(q.reply.additional.n, 1500);
+    tear_down(&in);
+}
+
 static void several_zones(void **state)
 {
     (void)state;
@@ -592,19 +613,13 @@ int main(void)
 {
     rcu_thread_start();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_of_a_cluster),
-        cmocka_unit_test(negative_answers_carry_the_soa),
-        cmocka_unit_test(pods_insecure),
-        cmocka_unit_test(pods_verified),
-        cmocka_unit_test(endpoint_pod_names),
-        cmocka_unit_test(only_some_namespaces),
-        cmocka_unit_test(without_endpoints),
-        cmocka_unit_test(empty_services_ignored),
-        cmocka_unit_test(fallthrough),
-        cmocka_unit_test(before_the_first_sync),
-        cmocka_unit_test(name_servers),
-        cmocka_unit_test(several_zones),
-        cmocka_unit_test(more_endpoints_than_fit),
+        cmocka_unit_test(answers_of_a_cluster), cmocka_unit_test(negative_answers_carry_the_soa),
+        cmocka_unit_test(pods_insecure),        cmocka_unit_test(pods_verified),
+        cmocka_unit_test(endpoint_pod_names),   cmocka_unit_test(only_some_namespaces),
+        cmocka_unit_test(without_endpoints),    cmocka_unit_test(empty_services_ignored),
+        cmocka_unit_test(fallthrough),          cmocka_unit_test(before_the_first_sync),
+        cmocka_unit_test(name_servers),         cmocka_unit_test(many_name_servers),
+        cmocka_unit_test(several_zones),        cmocka_unit_test(more_endpoints_than_fit),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rcu_thread_end();
