@@ -90,10 +90,16 @@ def _no_answer(case, left, right):
     return kind == "PTR" and ("." in case.world.primary_zones or _asked_address(case) in case.world.nowhere)
 
 
+def _passed_on(case, answer):
+    """Is it whoami's, to which the question fell through?"""
+    records = answer.sections["additional"]
+    return "fallthrough" in case.world.corefile and any(" SRV 0 0 own-port " in record for record in records)
+
+
 def _import_protocol(case, left, right):
     labels = _question(case)[0].lower().split(".")
     named = any(pair in case.world.imports_of_no_protocol for pair in zip(labels, labels[1:]))
-    return named and left.rcode == "NXDOMAIN" and right.rcode == "NOERROR"
+    return named and (left.rcode == "NXDOMAIN" or _passed_on(case, left)) and right.rcode == "NOERROR"
 
 
 def _cluster_case(case, left, right):
