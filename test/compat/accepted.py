@@ -125,9 +125,11 @@ def _record_not_read(case, left, right):
 
 
 def _malformed(case, left, right):
-    if right.rcode != "FORMERR" or left.rcode == "FORMERR":
-        return False
     read = packet.read(case.line)
+    if left.rcode == right.rcode == "FORMERR":  # for more than that: then it has a question that can be shown
+        return read.pointed and left.question and not right.question
+    if right.rcode != "FORMERR":
+        return False
     return read.pointed or len(read.opts()) > 1 or any(not opt.at_root for opt in read.opts())
 
 
@@ -181,8 +183,9 @@ def _targets(case, answer):
 def _odd_service(case, left, right):
     surplus, missing = _targets(case, left) - _targets(case, right), _targets(case, right) - _targets(case, left)
     odd = [f".{name}." for name in case.world.odd_services]
+    cut = "TC" in left.flags and "TC" not in right.flags  # there is no room for others beside it
     return (
-        surplus and not missing and all(" PTR " in record and any(name in record for name in odd) for record in surplus)
+        surplus and (cut or not missing) and all(" PTR " in record and any(name in record for name in odd) for record in surplus)
     )
 
 
