@@ -43,7 +43,7 @@ BENCH_BIN := $(BENCH_SRC:bench/%.c=$B/bench/%)
 SHARED_SRC := $(sort $(wildcard examples/*.c test/plugins/*.c))
 SHARED_BIN := $(SHARED_SRC:%.c=$B/%.so)
 
-.PHONY: all help deps run test unit replay cases test-cluster lint format bench bench-scale bench-propagation fuzz install clean
+.PHONY: all help libs deps run test unit replay cases test-cluster lint format bench bench-scale bench-propagation fuzz install clean
 all: $B/clusterdns
 
 help:
@@ -68,6 +68,10 @@ $B/%.so: %.c
 	@mkdir -p $(@D)
 	$(SAY)
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -fPIC -shared -MMD -MP -MF $@.d -o $@ $<
+
+# For tools/lint and tools/fuzz.
+libs:
+	@echo $(LIBS)
 
 ## make deps             install the Debian packages that building and testing need (root, or through sudo)
 deps:

@@ -423,8 +423,8 @@ static void run(struct listener *l)
     MHD_UNSIGNED_LONG_LONG wait;
     bool timed = MHD_get_timeout(l->daemon, &wait) == MHD_YES;
     uint64_t ms = timed && wait < HTTP_TURN_MS ? wait : HTTP_TURN_MS;
-    if (l->again || ms == 0)
-        ms = HTTP_SOON_MS;
+    if (l->again)
+        ms = 0;
     const struct http_request *oldest = TAILQ_FIRST(&l->connections);
     if (oldest != NULL) {
         uint64_t now = uv_now(loop);

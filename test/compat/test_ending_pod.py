@@ -18,10 +18,9 @@ def put_pod(plane, name, address, **metadata):
         "kind": "Pod",
         "metadata": {"name": name, "namespace": NAMESPACE, **metadata},
         "spec": {"containers": [{"name": "c", "image": "none"}]},
+        "status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]},
     }
-    path = plane.object_path(plane.call("POST", plane.object_path(pod, named=False), pod))
-    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
-    plane.call("PATCH", f"{path}/status", {"status": status}, content="application/merge-patch+json")
+    plane.apply_object(pod)
     return pod
 
 

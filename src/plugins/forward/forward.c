@@ -258,11 +258,10 @@ static int watch_files(struct forward *f, struct uv_loop_s *loop)
         files = files || f->stanzas[i].files;
     if (!files)
         return 0;
-    f->watch = malloc(sizeof *f->watch);
+    f->watch = calloc(1, sizeof *f->watch);
     if (f->watch == NULL)
         return CDNS_ENOMEM;
     f->watch->forward = f;
-    f->watch->told[0] = '\0';
     uv_timer_init(loop, &f->watch->timer);
     f->watch->timer.data = f->watch;
     uv_timer_start(&f->watch->timer, on_look, LOOK_MS, LOOK_MS);

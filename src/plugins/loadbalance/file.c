@@ -17,7 +17,7 @@ struct weights_watch {
     struct loadbalance *lb; // not after loadbalance_stop()
     uint64_t hash;          // of what was read last, well or not
     bool has_hash;
-    int failed; // why the last reading did: EFBIG, ENOMEM, EIO; 0: it did not
+    int failed; // why the last reading did, as update() tells; 0: it did not
 };
 
 // Takes what the file says, if that is something else than before.
@@ -46,22 +46,17 @@ static int update(struct weights_watch *w, char *error)
 {
     char *text;
     size_t size;
-    w->failed = 0;
-    if (file_read(w->lb->path, true, WEIGHTS_BYTES_MAX, &text, &size, NULL) != 0)
-        w->failed = errno == EFBIG || errno == ENOMEM ? errno : EIO;
-    if (w->failed == EFBIG) {
-        snprintf(error, CONFIG_ERROR_MAX, "weight file %s has more than %u bytes", w->lb->path, WEIGHTS_BYTES_MAX);
-        return CDNS_ECONFIG;
-    }
-    if (w->failed == EIO) {
-        snprintf(error, CONFIG_ERROR_MAX, "weight file open error");
-        return CDNS_EIO;
-    }
-    int rc = w->failed != 0 ? CDNS_ENOMEM : take(w, text, size, error);
-    if (rc == CDNS_ENOMEM)
-        snprintf(error, CONFIG_ERROR_MAX, "%s", error_text(rc));
-    if (w->failed == 0)
+    bool there = file_read(w->lb->path, true, WEIGHTS_BYTES_MAX, &text, &size, NULL) == 0;
+    w->failed = there ? 0 : errno == EFBIG ? CDNS_ECONFIG : errno == ENOMEM ? CDNS_ENOMEM : CDNS_EIO;
+    int rc = there ? take(w, text, size, error) : w->failed;
+    if (there)
         free(text);
+    if (w->failed == CDNS_ECONFIG)
+        snprintf(error, CONFIG_ERROR_MAX, "weight file %s has more than %u bytes", w->lb->path, WEIGHTS_BYTES_MAX);
+    else if (w->failed == CDNS_EIO)
+        snprintf(error, CONFIG_ERROR_MAX, "weight file open error");
+    else if (rc == CDNS_ENOMEM)
+        snprintf(error, CONFIG_ERROR_MAX, "%s", error_text(rc));
     return rc;
 }
 

@@ -37,7 +37,6 @@ struct section {
     size_t n;
 };
 
-#define SIZE(array) (sizeof(array) / sizeof(*(array)))
 #define AT(member) .offset = offsetof(struct web_config, member)
 
 static const struct field tls_fields[] = {
@@ -63,16 +62,16 @@ static const struct field rate_fields[] = {
     {"burst", INTEGER, AT(burst)},
     {"interval", DURATION, AT(interval_ns)},
 };
-static const struct section tls_section = {"web.TLSConfig", tls_fields, SIZE(tls_fields)};
-static const struct section http_section = {"web.HTTPConfig", http_fields, SIZE(http_fields)};
-static const struct section rate_section = {"web.RateLimiterConfig", rate_fields, SIZE(rate_fields)};
+static const struct section tls_section = {"web.TLSConfig", tls_fields, WEB_COUNT(tls_fields)};
+static const struct section http_section = {"web.HTTPConfig", http_fields, WEB_COUNT(http_fields)};
+static const struct section rate_section = {"web.RateLimiterConfig", rate_fields, WEB_COUNT(rate_fields)};
 static const struct field all_fields[] = {
     {"tls_server_config", SECTION, 0, .section = &tls_section},
     {"http_server_config", SECTION, 0, .section = &http_section},
     {"rate_limit", SECTION, 0, .section = &rate_section},
     {"basic_auth_users", MAPPING, AT(users)},
 };
-static const struct section all = {"web.Config", all_fields, SIZE(all_fields)};
+static const struct section all = {"web.Config", all_fields, WEB_COUNT(all_fields)};
 
 int web_error(char *error, const char *path, size_t line, const char *fmt, ...)
 {
@@ -141,23 +140,28 @@ static int read_known(const struct reader *r, const struct field *f, const yaml_
     return rc;
 }
 
+// An empty list with room for `n` entries.
+static int make_list(const struct reader *r, const struct field *f, const yaml_node_t *node, size_t n,
+                     struct web_list *out)
+{
+    if (n > WEB_ENTRIES_MAX)
+        return web_error(r->error, r->path, line_of(node), "%s: more than %d entries", f->name, WEB_ENTRIES_MAX);
+    *out = (struct web_list){.given = true, .entries = arena_calloc(r->arena, n, sizeof *out->entries)};
+    return out->entries != NULL ? 0 : CDNS_ENOMEM;
+}
+
 static int read_list(const struct reader *r, const struct field *f, const yaml_node_t *node, struct web_list *out)
 {
     if (node->type != YAML_SEQUENCE_NODE)
         return mismatch(r, node, f->name, "a list");
     const yaml_node_item_t *items = node->data.sequence.items.start;
     const size_t n = (size_t)(node->data.sequence.items.top - items);
-    if (n > WEB_ENTRIES_MAX)
-        return web_error(r->error, r->path, line_of(node), "%s: more than %d entries", f->name, WEB_ENTRIES_MAX);
-    *out = (struct web_list){.given = true, .entries = arena_calloc(r->arena, n, sizeof *out->entries)};
-    if (out->entries == NULL)
-        return CDNS_ENOMEM;
-    for (; out->n < n; out->n++) {
-        int rc = read_known(r, f, yaml_document_get_node(r->document, items[out->n]), &out->entries[out->n].value);
-        if (rc != 0)
-            return rc;
+    int rc = make_list(r, f, node, n, out);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = read_known(r, f, yaml_document_get_node(r->document, items[i]), &out->entries[i].value);
+        out->n += rc == 0;
     }
-    return 0;
+    return rc;
 }
 
 static int read_entry(const struct reader *r, const struct field *f, const yaml_node_pair_t *pair, struct web_list *out)
@@ -184,17 +188,10 @@ static int read_mapping(const struct reader *r, const struct field *f, const yam
         return mismatch(r, node, f->name, "a mapping");
     const yaml_node_pair_t *pairs = node->data.mapping.pairs.start;
     const size_t n = (size_t)(node->data.mapping.pairs.top - pairs);
-    if (n > WEB_ENTRIES_MAX)
-        return web_error(r->error, r->path, line_of(node), "%s: more than %d entries", f->name, WEB_ENTRIES_MAX);
-    *out = (struct web_list){.given = true, .entries = arena_calloc(r->arena, n, sizeof *out->entries)};
-    if (out->entries == NULL)
-        return CDNS_ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        int rc = read_entry(r, f, &pairs[i], out);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
+    int rc = make_list(r, f, node, n, out);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = read_entry(r, f, &pairs[i], out);
+    return rc;
 }
 
 static int check_bool(const struct reader *r, const struct field *f, const yaml_node_t *node)
@@ -243,13 +240,24 @@ static int read_field(const struct reader *r, const struct field *f, const yaml_
     return read_section(r, f->name, f->section, node, out);
 }
 
+// Writes the names of a table, which are its rows' first members, to `out` (WEB_ERROR_MAX bytes). Returns `out`.
+static const char *names_of(const void *table, size_t row, size_t n, char *out)
+{
+    size_t len = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < n && len < WEB_ERROR_MAX; i++) {
+        const char *name;
+        memcpy(&name, (const char *)table + i * row, sizeof name);
+        len += (size_t)snprintf(out + len, WEB_ERROR_MAX - len, "%s%s", i > 0 ? ", " : "", name);
+    }
+    return out;
+}
+
 static int unknown_field(const struct reader *r, const struct section *s, const char *name, size_t line)
 {
-    char names[WEB_ERROR_MAX] = "";
-    size_t len = 0;
-    for (size_t i = 0; i < s->n && len < sizeof names; i++)
-        len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", i > 0 ? ", " : "", s->fields[i].name);
-    return web_error(r->error, r->path, line, "field %.60s not found in type %s: there are %s", name, s->type, names);
+    char names[WEB_ERROR_MAX];
+    return web_error(r->error, r->path, line, "field %.60s not found in type %s: there are %s", name, s->type,
+                     names_of(s->fields, sizeof *s->fields, s->n, names));
 }
 
 static int read_section(const struct reader *r, const char *name, const struct section *s, const yaml_node_t *node,
@@ -307,16 +315,15 @@ static int check_header(const struct reader *r, struct web_entry *e)
         {"X-XSS-Protection", {NULL}, NULL},
         {"Content-Security-Policy", {NULL}, NULL},
     };
-    char quoted[128];
+    char quoted[128], names[WEB_ERROR_MAX];
     const char *value = e->value.text != NULL ? e->value.text : "";
     size_t i = 0;
-    while (i < SIZE(headers) && strcmp(headers[i].name, e->name) != 0)
+    while (i < WEB_COUNT(headers) && strcmp(headers[i].name, e->name) != 0)
         i++;
-    if (i == SIZE(headers))
-        return web_error(r->error, r->path, e->value.line,
-                         "HTTP header %s can not be configured: there are Strict-Transport-Security, "
-                         "X-Content-Type-Options, X-Frame-Options, X-XSS-Protection, Content-Security-Policy",
-                         quote(e->name, quoted, sizeof quoted));
+    if (i == WEB_COUNT(headers))
+        return web_error(r->error, r->path, e->value.line, "HTTP header %s can not be configured: there are %s",
+                         quote(e->name, quoted, sizeof quoted),
+                         names_of(headers, sizeof headers[0], WEB_COUNT(headers), names));
     if (headers[i].shown != NULL && !is_one_of(value, headers[i].values))
         return web_error(r->error, r->path, e->value.line, "invalid value for %s. Expected one of: %s, but got: %s",
                          e->name, headers[i].shown, quote(value, quoted, sizeof quoted));

@@ -12,6 +12,8 @@
 #define WEB_ENTRIES_MAX 256 ///< of a list or mapping of the file
 #define WEB_COST_MAX 16     ///< of a bcrypt hash: it takes seconds, and a connection lives for 15 (server/http.h)
 
+#define WEB_COUNT(array) (sizeof(array) / sizeof(*(array))) ///< entries of a table
+
 /// A text of the file and its line (from 1). NULL: not given, null or empty.
 struct web_text {
     const char *text;

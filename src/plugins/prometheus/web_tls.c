@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZE(array) (sizeof(array) / sizeof(*(array)))
-
 struct word {
     const char *name, *gnutls;
 };
@@ -73,22 +71,22 @@ static bool has(const struct word *words, size_t n, const char *name)
 
 bool web_tls_has_cipher(const char *name)
 {
-    return has(suites, SIZE(suites), name) || has(tls13_suites, SIZE(tls13_suites), name);
+    return has(suites, WEB_COUNT(suites), name) || has(tls13_suites, WEB_COUNT(tls13_suites), name);
 }
 
 bool web_tls_has_curve(const char *name)
 {
-    return has(curves, SIZE(curves), name);
+    return has(curves, WEB_COUNT(curves), name);
 }
 
 bool web_tls_has_version(const char *name)
 {
-    return has(versions, SIZE(versions), name);
+    return has(versions, WEB_COUNT(versions), name);
 }
 
 static const struct client_auth *find_client_auth(const char *name)
 {
-    for (size_t i = 0; i < SIZE(client_auths); i++)
+    for (size_t i = 0; i < WEB_COUNT(client_auths); i++)
         if (strcmp(client_auths[i].name, name) == 0)
             return &client_auths[i];
     return NULL;
@@ -128,7 +126,7 @@ static bool add_ciphers(char *text, size_t size, const struct web_list *listed, 
     char infix[24] = "";
     if (exchange != NULL)
         snprintf(infix, sizeof infix, "_ECDHE_%s_", exchange + strlen("ECDHE-"));
-    for (size_t i = 0; i < SIZE(suites); i++)
+    for (size_t i = 0; i < WEB_COUNT(suites); i++)
         if (exchange == NULL || (strstr(suites[i].name, infix) != NULL && is_listed(listed, suites[i].name))) {
             add(text, size, suites[i].gnutls);
             any = true;
@@ -146,7 +144,7 @@ static int priorities(const struct web_config *c, size_t min, size_t max, const 
     add(text, sizeof text, exchange != NULL ? exchange : "ECDHE-ECDSA:+ECDHE-RSA");
     if (!add_ciphers(text, sizeof text, &c->cipher_suites, exchange))
         return 0;
-    for (size_t i = 0; i < SIZE(curves); i++)
+    for (size_t i = 0; i < WEB_COUNT(curves); i++)
         if (c->curve_preferences.n == 0 || is_listed(&c->curve_preferences, curves[i].name))
             add(text, sizeof text, curves[i].gnutls);
     size_t len = strlen(text);
@@ -157,8 +155,8 @@ static int priorities(const struct web_config *c, size_t min, size_t max, const 
 static int set_priorities(struct web_tls *t, const char *path, const struct web_config *c, const char *exchange,
                           char *error)
 {
-    size_t min = c->min_version.text != NULL ? find(versions, SIZE(versions), c->min_version.text) : TLS12;
-    size_t max = c->max_version.text != NULL ? find(versions, SIZE(versions), c->max_version.text) : TLS13;
+    size_t min = c->min_version.text != NULL ? find(versions, WEB_COUNT(versions), c->min_version.text) : TLS12;
+    size_t max = c->max_version.text != NULL ? find(versions, WEB_COUNT(versions), c->max_version.text) : TLS13;
     if (min > max)
         return web_error(error, path, c->min_version.line > 0 ? c->min_version.line : c->max_version.line,
                          "min_version %s is above max_version %s: no client could connect", versions[min].name,
