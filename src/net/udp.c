@@ -57,6 +57,7 @@ struct udp_listener {
     unsigned refs; // parked queries', and the handle's
     bool wildcard; // bound to no address: each datagram tells which one was asked
     bool draining;
+    bool deaf;      // see deafen()
     uint32_t drops; // the kernel's counter as last seen
     union sockaddr_any address;
 };
@@ -232,10 +233,11 @@ static void unlist(struct udp_listener *listener)
         *at = listener->next;
 }
 
-// Connects the socket to itself: what others send is no longer for it. (If that fails, for want of a loopback
-// interface, it goes on taking what nobody will read: as good as lost.)
-static void deafen(const struct udp_listener *listener)
+// Connects the socket to itself: what others send is no longer for it. The kernel may have chosen it for a datagram
+// just before, and put that in afterwards: so it is read for some time yet.
+static void deafen(struct udp_listener *listener)
 {
+    listener->deaf = true;
     union sockaddr_any self = listener->address;
     if (listener->wildcard && self.sa.sa_family == AF_INET)
         self.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -249,8 +251,6 @@ static void finish_drain(struct udp_listener *listener)
     unlist(listener);
     deafen(listener);
     read_rounds(listener, listener, DRAIN_ROUNDS);
-    if (listener->fd >= 0)
-        uv_poll_stop(&listener->poll);
 }
 
 void net_udp_turn(struct net_loop *shared)
@@ -278,7 +278,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
     listener->shared->udp_read_ns = uv_hrtime();
     read_rounds(listener, listener, NET_ROUNDS);
-    if (listener->draining && listener->fd >= 0) // asked for by a handler, while this loop was at work
+    if (listener->draining && !listener->deaf &&
+        listener->fd >= 0) // asked for by a handler, while this loop was at work
         finish_drain(listener);
 }
 
@@ -412,8 +413,9 @@ void udp_drain(struct udp_listener *listener)
 void udp_hand_over(struct udp_listener *from, struct udp_listener *to)
 {
     INVARIANT(from->shared->batch->listener == NULL);
-    unlist(from);
-    deafen(from);
+    udp_pause(from);
+    if (!from->deaf)
+        deafen(from);
     read_rounds(to, from, DRAIN_ROUNDS);
 }
 

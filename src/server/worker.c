@@ -17,7 +17,8 @@
 
 #define DESCRIPTORS_KEPT 192  // for all that is no DNS client: HTTP endpoints, the API, files, threads …
 #define DESCRIPTORS_ASKING 96 // … and for each worker's sockets to other servers
-#define CONNECTIONS_MIN 4     // of a TCP listener, however few descriptors there are
+#define LATE_MS 100       // what a CPU may take, if it is taken away itself, to put a datagram into the socket it chose
+#define CONNECTIONS_MIN 4 // of a TCP listener, however few descriptors there are
 
 static _Thread_local struct worker *current;
 static unsigned count = 1;
@@ -210,42 +211,87 @@ static void start_drain(struct worker *w)
     uv_timer_start(&w->drain_timer, on_drain_tick, 0, 10);
 }
 
+static void close_tcp(struct worker_socket *s)
+{
+    if (s->tcp != NULL)
+        tcp_close(s->tcp);
+    s->tcp = NULL;
+}
+
 static void close_socket(struct worker_socket *s)
 {
     if (s->udp != NULL)
         udp_close(s->udp);
-    if (s->tcp != NULL)
-        tcp_close(s->tcp);
+    close_tcp(s);
     free(s);
 }
 
-// The served socket of all addresses that took what now comes to `s`; NULL: there is none.
+// The served socket of all addresses that takes what was sent to `s`; NULL: there is none.
 static const struct worker_socket *served_beside(const struct worker *w, const struct worker_socket *s)
 {
     union sockaddr_any own, address;
     udp_address(s->udp, &own);
     for (const struct worker_socket *other = w->sockets; other != NULL; other = other->next) {
         udp_address(other->udp, &address);
-        if (other->serves && !other->drained && other->listen->port == s->listen->port && listen_is_any(&address) &&
-            address.sa.sa_family == own.sa.sa_family)
+        if (other->serves && !other->drained && address_port(&address) == address_port(&own) &&
+            listen_is_any(&address) && address.sa.sa_family == own.sa.sa_family)
             return other;
     }
     return NULL;
 }
 
-// Closes the sockets of a generation, or (NULL) all of them.
-static void close_sockets(struct worker *w, const struct generation *g)
+static void hand_over(const struct worker *w, const struct worker_socket *s)
 {
-    for (struct worker_socket **at = &w->sockets; *at != NULL;) {
+    const struct worker_socket *served = served_beside(w, s);
+    if (served != NULL)
+        udp_hand_over(s->udp, served->udp);
+}
+
+static void on_late(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+    uint64_t now = clock_monotonic_ns();
+    for (struct worker_socket **at = &w->late; *at != NULL;) {
         struct worker_socket *s = *at;
-        if (g != NULL && s->listen->generation != g) {
+        if (now - s->closed_ns < LATE_MS * UINT64_C(1000000)) {
             at = &s->next;
             continue;
         }
         *at = s->next;
-        const struct worker_socket *served = s->serves ? NULL : served_beside(w, s);
-        if (served != NULL)
-            udp_hand_over(s->udp, served->udp);
+        hand_over(w, s);
+        close_socket(s);
+    }
+    if (w->late == NULL)
+        uv_timer_stop(timer);
+}
+
+// Closes the sockets of a generation. Those that were never read go on taking what the kernel had chosen them for.
+static void close_sockets(struct worker *w, const struct generation *g)
+{
+    for (struct worker_socket **at = &w->sockets; *at != NULL;) {
+        struct worker_socket *s = *at;
+        if (s->listen->generation != g) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        if (s->serves) {
+            close_socket(s);
+            continue;
+        }
+        close_tcp(s);
+        hand_over(w, s);
+        s->closed_ns = clock_monotonic_ns();
+        s->next = w->late;
+        w->late = s;
+        uv_timer_start(&w->late_timer, on_late, LATE_MS, LATE_MS);
+    }
+}
+
+static void close_list(struct worker_socket **list)
+{
+    for (struct worker_socket *s = *list; s != NULL; s = *list) {
+        *list = s->next;
         close_socket(s);
     }
 }
@@ -260,6 +306,7 @@ static void close_handles(struct worker *w)
     if (!uv_is_closing((uv_handle_t *)&w->timer)) {
         uv_close((uv_handle_t *)&w->timer, NULL);
         uv_close((uv_handle_t *)&w->drain_timer, NULL);
+        uv_close((uv_handle_t *)&w->late_timer, NULL);
         uv_close((uv_handle_t *)&w->wake, NULL);
     }
 }
@@ -267,7 +314,8 @@ static void close_handles(struct worker *w)
 static void close_all(struct worker *w)
 {
     cancel_all(w);
-    close_sockets(w, NULL);
+    close_list(&w->sockets);
+    close_list(&w->late);
     upstream_close_loop(&w->loop);
     close_handles(w);
 }
@@ -324,7 +372,8 @@ int worker_init(struct worker *w, unsigned id)
     uv_must(uv_async_init(&w->loop, &w->wake, on_wake));
     uv_must(uv_timer_init(&w->loop, &w->timer));
     uv_must(uv_timer_init(&w->loop, &w->drain_timer));
-    w->wake.data = w->timer.data = w->drain_timer.data = w;
+    uv_must(uv_timer_init(&w->loop, &w->late_timer));
+    w->wake.data = w->timer.data = w->drain_timer.data = w->late_timer.data = w;
     return 0;
 }
 
@@ -353,9 +402,9 @@ static int open_pair(struct worker *w, const struct listen_address *listen, cons
     if (s == NULL)
         return CDNS_ENOMEM;
     *s = (struct worker_socket){.next = w->sockets, .worker = w, .listen = listen};
-    int rc = udp_listen(&w->loop, address, serve_udp, s, &s->udp);
-    if (rc == 0)
-        rc = tcp_listen(&w->loop, address, &limits, serve_tcp, s, &s->tcp);
+    int rc = tcp_listen(&w->loop, address, &limits, serve_tcp, s, &s->tcp);
+    if (rc == 0) // last: from here on it takes datagrams that another socket would have answered
+        rc = udp_listen(&w->loop, address, serve_udp, s, &s->udp);
     if (rc != 0) {
         int error = errno;
         close_socket(s);

@@ -33,8 +33,9 @@ struct worker_socket {
     const struct listen_address *listen; ///< of the generation that serves it; of a former one while it is drained
     struct udp_listener *udp;
     struct tcp_listener *tcp;
-    bool serves;  ///< its listening address is of a generation that was adopted; until then nothing is read
-    bool drained; ///< the address is served no more
+    bool serves;        ///< its listening address is of a generation that was adopted; until then nothing is read
+    bool drained;       ///< the address is served no more
+    uint64_t closed_ns; ///< when it was given up; a late datagram is waited for then
 };
 
 struct worker_task;
@@ -56,6 +57,8 @@ struct worker {
     atomic_uint nparked;        ///< of `active`; the worker writes this and the next, relaxed, and others read them
     atomic_size_t parked_bytes; ///< that these hold
     struct worker_socket *sockets;
+    struct worker_socket *late; ///< of which only UDP's are still open, to be closed
+    uv_timer_t late_timer;
     uint8_t *scratch; ///< MESSAGE_MAX bytes for late and streamed replies
     uv_timer_t drain_timer;
     uv_async_t *drained_async; ///< main's: sent when the worker has nothing left in hand

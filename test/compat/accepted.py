@@ -186,10 +186,7 @@ def _targets(case, answer):
 def _odd_service(case, left, right):
     surplus, missing = _targets(case, left) - _targets(case, right), _targets(case, right) - _targets(case, left)
     odd = [f".{name}." for name in case.world.odd_services]
-    cut = "TC" in left.flags and "TC" not in right.flags  # there is no room for others beside it
-    return (
-        surplus and (cut or not missing) and all(" PTR " in record and any(name in record for name in odd) for record in surplus)
-    )
+    return surplus and not missing and all(" PTR " in record and any(name in record for name in odd) for record in surplus)
 
 
 def _primary_zone(case, left, right):

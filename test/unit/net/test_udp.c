@@ -516,6 +516,20 @@ static void drained_sockets_take_nothing(void **state)
     drained_socket_leaves_the_port_to("::", "::");
 }
 
+// The kernel may have chosen the socket just before it was drained. Only itself can still send to it now.
+static void drained_socket_takes_what_comes_late(void **state)
+{
+    (void)state;
+    struct script *s = open_script("127.0.0.1");
+    union sockaddr_any self = ip4("127.0.0.1", s->port);
+    struct udp_peer peer = {.client = self, .local = self};
+    s->late = true;
+    udp_drain(s->listener);
+    udp_send(s->listener, &peer, (const uint8_t *)"late", 4);
+    RUN_UNTIL(&s->loop, s->calls == 1);
+    close_script(s);
+}
+
 // What came to an address that is given up is answered by the socket of all addresses, from that address.
 static void handed_over_is_answered(void **state)
 {
@@ -686,6 +700,7 @@ int main(void)
         cmocka_unit_test(drain_from_a_handler),
         cmocka_unit_test(held_listener_outlives_its_socket),
         cmocka_unit_test(drained_sockets_take_nothing),
+        cmocka_unit_test(drained_socket_takes_what_comes_late),
         cmocka_unit_test(handed_over_is_answered),
         cmocka_unit_test(paused_socket_waits),
         cmocka_unit_test(close_from_a_handler),
