@@ -40,11 +40,13 @@ FUZZ_SRC  := $(sort $(wildcard test/fuzz/fuzz_*.c))
 FUZZ_BIN  := $(FUZZ_SRC:test/fuzz/%.c=$B/replay/%)
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 BENCH_BIN := $(BENCH_SRC:bench/%.c=$B/bench/%)
+DNSBENCH_SRC := $(sort $(wildcard bench/dnsbench/*.c))
+DNSBENCH_LIB := $(patsubst %.c,$B/obj/%.o,$(filter-out bench/dnsbench/main.c,$(DNSBENCH_SRC)))
 SHARED_SRC := $(sort $(wildcard examples/*.c test/plugins/*.c))
 SHARED_BIN := $(SHARED_SRC:%.c=$B/%.so)
 
 .PHONY: all help libs deps run test unit replay cases test-cluster lint format bench bench-scale bench-propagation fuzz install clean
-all: $B/clusterdns
+all: $B/clusterdns $B/dnsbench
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -57,6 +59,15 @@ $B/clusterdns: $(OBJECTS)
 
 $B/libclusterdns.a: $(LIBOBJ)
 	@rm -f $@ && $(AR) rcs $@ $^
+
+$B/libdnsbench.a: $(DNSBENCH_LIB)
+	@rm -f $@ && $(AR) rcs $@ $^
+
+$B/dnsbench: $B/obj/bench/dnsbench/main.o $B/libdnsbench.a $B/libclusterdns.a
+	$(SAY)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+
+$B/obj/bench/dnsbench/%.o: CPPFLAGS += -Ibench
 
 $B/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -88,10 +99,10 @@ test: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all unit replay
 	@$(MAKE) --no-print-directory cases
 
-$B/unit/%: test/unit/%.c $B/libclusterdns.a
+$B/unit/%: test/unit/%.c $B/libdnsbench.a $B/libclusterdns.a
 	@mkdir -p $(@D)
 	$(SAY)
-	$(CC) $(CPPFLAGS) -Itest/unit $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns
+	$(CC) $(CPPFLAGS) -Itest/unit -Ibench $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $B/libdnsbench.a $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns -lm
 
 ## make unit replay cases
 ##                       the parts of `make test`, which install nothing

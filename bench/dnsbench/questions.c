@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dnsbench/questions.h"
+
+#include <clusterdns/arena.h>
+#include <clusterdns/message.h>
+#include <clusterdns/name.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEADER 12
+#define LINE_MAX_BYTES 2048
+#define QUESTIONS_MAX 16000000
+
+static int fail(char *error, const char *path, unsigned line, const char *why, const char *text)
+{
+    snprintf(error, QUESTIONS_ERROR_MAX, "%s:%u: %s%s%s", path, line, why, text[0] != '\0' ? ": " : "", text);
+    return CDNS_ECONFIG;
+}
+
+static int add(struct questions *set, size_t *room, const struct question_options *o, const uint8_t *name, int type)
+{
+    uint8_t wire[MESSAGE_QUESTION_MAX];
+    const struct message_question q = {.qname = name,
+                                       .qtype = (uint16_t)type,
+                                       .qclass = CLASS_IN,
+                                       .rd = o->rd,
+                                       .cd = o->cd,
+                                       .edns = o->edns,
+                                       .do_ = o->do_,
+                                       .edns_size = o->edns_size};
+    if (set->n == *room) {
+        size_t larger = *room > 0 ? 2 * *room : 1024;
+        struct question *all = larger > QUESTIONS_MAX ? NULL : realloc(set->all, larger * sizeof *all);
+        if (all == NULL)
+            return CDNS_ENOMEM;
+        set->all = all;
+        *room = larger;
+    }
+    size_t size = message_question_write(&q, wire, sizeof wire);
+    const uint8_t *copy = arena_memdup(set->arena, wire, size);
+    if (copy == NULL)
+        return CDNS_ENOMEM;
+    set->all[set->n++] = (struct question){
+        .wire = copy, .size = (uint16_t)size, .name_size = (uint16_t)name_length(name), .qtype = q.qtype};
+    return 0;
+}
+
+static int read_line(struct questions *set, size_t *room, const struct question_options *o, char *line,
+                     const char *path, unsigned number, char *error)
+{
+    static const char blanks[] = " \t\r\n";
+    uint8_t name[NAME_MAX_WIRE];
+    char *rest, *first = strtok_r(line, blanks, &rest), *second = strtok_r(NULL, blanks, &rest);
+    if (first == NULL || first[0] == ';' || first[0] == '#')
+        return 0;
+    if (second == NULL)
+        return fail(error, path, number, "a line has to be NAME TYPE, here is no type", first);
+    if (name_from_text(first, name) != 0)
+        return fail(error, path, number, "this is no domain name", first);
+    int type = rr_type_from_text(second);
+    if (type < 0)
+        return fail(error, path, number, "no such record type (TYPE123 says it by number)", second);
+    return add(set, room, o, name, type);
+}
+
+int questions_read(FILE *file, const char *path, const struct question_options *options, struct questions *out,
+                   char *error)
+{
+    char line[LINE_MAX_BYTES];
+    size_t room = 0;
+    int rc = 0;
+    *out = (struct questions){.arena = arena_new(0)};
+    if (out->arena == NULL)
+        return CDNS_ENOMEM;
+    for (unsigned number = 1; rc == 0 && fgets(line, sizeof line, file) != NULL; number++) {
+        if (strlen(line) == sizeof line - 1 && line[sizeof line - 2] != '\n')
+            rc = fail(error, path, number, "this line is longer than any question", "");
+        else
+            rc = read_line(out, &room, options, line, path, number, error);
+    }
+    if (rc == 0 && out->n == 0)
+        rc = fail(error, path, 1, "there is no question in this file", "");
+    if (rc != 0)
+        questions_free(out);
+    return rc;
+}
+
+void questions_free(struct questions *set)
+{
+    free(set->all);
+    arena_free(set->arena);
+    *set = (struct questions){0};
+}
+
+const char *question_text(const struct question *q, char *out, size_t size)
+{
+    char name[NAME_MAX_TEXT], type[16];
+    name_to_text(q->wire + HEADER, name);
+    snprintf(out, size, "%s %s", name, rr_type_text(q->qtype, type));
+    return out;
+}
+
+// --- the order
+
+static uint64_t draw(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+// Vose's way: each place that is too rare is filled up by one that is too frequent.
+static void fill(struct alias *table, double *share, size_t n, uint32_t *small, uint32_t *large)
+{
+    size_t nsmall = 0, nlarge = 0;
+    for (size_t i = 0; i < n; i++)
+        if (share[i] < 1)
+            small[nsmall++] = (uint32_t)i;
+        else
+            large[nlarge++] = (uint32_t)i;
+    while (nsmall > 0 && nlarge > 0) {
+        uint32_t s = small[--nsmall], l = large[nlarge - 1];
+        table[s] = (struct alias){.other = l, .below = (uint32_t)(share[s] * 0x1p32)};
+        share[l] -= 1 - share[s];
+        if (share[l] < 1) {
+            nlarge--;
+            small[nsmall++] = l;
+        }
+    }
+    while (nlarge > 0) { // all of their own, but for what rounding has left
+        uint32_t l = large[--nlarge];
+        table[l] = (struct alias){.other = l, .below = UINT32_MAX};
+    }
+    while (nsmall > 0) {
+        uint32_t s = small[--nsmall];
+        table[s] = (struct alias){.other = s, .below = UINT32_MAX};
+    }
+}
+
+struct alias *picker_zipf_table(size_t n, double exponent)
+{
+    struct alias *table = calloc(n, sizeof *table);
+    double *share = calloc(n, sizeof *share), sum = 0;
+    uint32_t *lists = calloc(2 * n, sizeof *lists);
+    if (table != NULL && share != NULL && lists != NULL) {
+        for (size_t i = 0; i < n; i++)
+            sum += share[i] = pow((double)(i + 1), -exponent);
+        for (size_t i = 0; i < n; i++)
+            share[i] *= (double)n / sum;
+        fill(table, share, n, lists, lists + n);
+    } else {
+        free(table);
+        table = NULL;
+    }
+    free(share);
+    free(lists);
+    return table;
+}
+
+void picker_begin(struct picker *p, enum pick_order order, const struct alias *table, size_t n, unsigned part,
+                  unsigned parts, uint64_t seed)
+{
+    *p = (struct picker){.order = order, .n = n, .next = part % n, .step = parts % n, .table = table};
+    p->random = seed ^ (uint64_t)(part + 1) << 32;
+    (void)draw(&p->random);
+}
+
+size_t picker_next(struct picker *p)
+{
+    if (p->order == PICK_IN_TURN) {
+        size_t place = p->next;
+        p->next += p->step;
+        p->next -= p->next >= p->n ? p->n : 0;
+        return place;
+    }
+    uint64_t random = draw(&p->random);
+    size_t place = (size_t)((random >> 32) * p->n >> 32);
+    if (p->order == PICK_ZIPF && (uint32_t)random >= p->table[place].below)
+        place = p->table[place].other;
+    return place;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// What is asked: questions from a file in dnsperf's format, as whole messages, and the order in which they are taken.
+#include <clusterdns/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define QUESTIONS_ERROR_MAX 512
+
+/// A message without id (its first two bytes are to be written over).
+struct question {
+    const uint8_t *wire; ///< of the set
+    uint16_t size;       ///< bytes
+    uint16_t name_size;  ///< bytes of the name, which begins at byte 12
+    uint16_t qtype;      ///< host order
+};
+
+/// A set of them; immutable after it was read. Any thread.
+struct questions {
+    struct question *all;
+    size_t n;
+    struct arena *arena; ///< has the messages
+};
+
+/// How messages are made.
+struct question_options {
+    bool rd, edns, do_, cd;
+    uint16_t edns_size; ///< bytes
+};
+
+/// Reads lines of "NAME TYPE"; empty ones and those that begin with ';' or '#' are passed over. CDNS_ECONFIG:
+/// "PATH:LINE: what is wrong" is in `error` (QUESTIONS_ERROR_MAX bytes); CDNS_ENOMEM. On an error nothing is left.
+int questions_read(FILE *file, const char *path, const struct question_options *options, struct questions *out,
+                   char *error) CDNS_MUSTCHECK;
+void questions_free(struct questions *set);
+/// The text of a question, "name. TYPE", for messages; `out` has `size` bytes. Returns `out`.
+const char *question_text(const struct question *q, char *out, size_t size);
+
+enum pick_order {
+    PICK_IN_TURN, ///< one after the other, threads side by side, from the first again after the last
+    PICK_UNIFORM, ///< by chance, each as often
+    PICK_ZIPF,    ///< by chance, the n-th in proportion to n to the power of -`exponent`
+};
+
+/// Which question is the next; a part for each thread. PICK_ZIPF shares the table of the first part.
+struct picker {
+    enum pick_order order;
+    size_t n, next, step;
+    uint64_t random;
+    const struct alias *table; ///< PICK_ZIPF
+};
+
+/// Walker's table: a draw takes one look, however many questions there are.
+struct alias {
+    uint32_t other, below; ///< the place itself for draws below `below` / 2^32, else `other`
+};
+
+/// The table of PICK_ZIPF for `n` questions, from malloc(); the caller frees it. NULL: no memory.
+struct alias *picker_zipf_table(size_t n, double exponent);
+/// Part `part` of `parts`; `seed` repeats what goes by chance.
+void picker_begin(struct picker *p, enum pick_order order, const struct alias *table, size_t n, unsigned part,
+                  unsigned parts, uint64_t seed);
+/// The place of the next question.
+size_t picker_next(struct picker *p);

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dnsbench/report.h"
+
+#include <clusterdns/record.h>
+#include <jansson.h>
+
+static const struct {
+    const char *name;
+    double percent;
+} percentiles[] = {{"p50", 50}, {"p75", 75}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}};
+#define PERCENTILES (sizeof percentiles / sizeof percentiles[0])
+
+static double share(uint64_t part, uint64_t whole)
+{
+    return whole == 0 ? 0 : 100 * (double)part / (double)whole;
+}
+
+const char *report_time(uint64_t ns, char out[16])
+{
+    double value = (double)ns;
+    if (ns < 10000)
+        snprintf(out, 16, "%.2f us", value / 1e3);
+    else if (ns < 1000000)
+        snprintf(out, 16, "%.0f us", value / 1e3);
+    else if (ns < 1000000000)
+        snprintf(out, 16, "%.2f ms", value / 1e6);
+    else
+        snprintf(out, 16, "%.2f s", value / 1e9);
+    return out;
+}
+
+// --- validity
+
+static uint64_t strange_of(const struct counts *c)
+{
+    return c->strange + c->mismatched;
+}
+
+unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160])
+{
+    const struct results *r = run->results;
+    const struct options *o = run->options;
+    char lag[16], bound[16];
+    unsigned n = 0;
+    uint64_t late = histogram_percentile(r->lag, 99);
+    if (o->outstanding == 0 && late > o->max_lag_ns)
+        snprintf(reasons[n++], 160,
+                 "dnsbench itself was late: 1%% of the questions left more than %s after they were due "
+                 "(--max-lag %s); lower --rate, or give it more --threads or CPUs",
+                 report_time(late, lag), report_time(o->max_lag_ns, bound));
+    if (r->counts.unsent > 0)
+        snprintf(reasons[n++], 160, "%llu questions could not be sent: more --sockets, or a shorter --timeout",
+                 (unsigned long long)r->counts.unsent);
+    if (r->counts.answered == 0)
+        snprintf(reasons[n++], 160, "nothing was answered");
+    if (run->stopped != NULL)
+        snprintf(reasons[n++], 160, "it ended early: %s", run->stopped);
+    return n;
+}
+
+// --- for people
+
+static void print_line(FILE *file, const char *what, uint64_t count, uint64_t whole)
+{
+    if (count > 0)
+        fprintf(file, "  %-12s %12llu  %6.2f %%\n", what, (unsigned long long)count, share(count, whole));
+}
+
+static void print_counts(const struct run *run, FILE *file)
+{
+    const struct counts *c = &run->results->counts;
+    uint64_t planned = run->options->plan.duration_ns, sending = run->took_ns < planned ? run->took_ns : planned;
+    fprintf(file, "  %-12s %12llu  in %.2f s, %.1f a second\n", "questions", (unsigned long long)c->sent,
+            (double)sending / 1e9, (double)c->sent * 1e9 / (double)sending);
+    print_line(file, "answered", c->answered, c->sent);
+    print_line(file, "lost", c->lost, c->sent);
+    print_line(file, "truncated", c->truncated, c->answered);
+    print_line(file, "too late", c->tardy, c->sent);
+    print_line(file, "twice", c->duplicates, c->sent);
+    print_line(file, "wrong", strange_of(c), c->sent);
+    print_line(file, "refused", c->refused, c->sent);
+    print_line(file, "not sent", c->unsent, c->due);
+    for (unsigned i = 0; i <= RESULTS_RCODES; i++) {
+        char text[16];
+        print_line(file, i < RESULTS_RCODES ? rcode_text((uint16_t)i, text) : "other rcodes", c->rcodes[i],
+                   c->answered);
+    }
+}
+
+static void print_times(const char *what, const struct histogram *h, FILE *file)
+{
+    char text[16];
+    fprintf(file, "  %-12s", what);
+    for (size_t i = 0; i < PERCENTILES; i++)
+        fprintf(file, "%11s", report_time(histogram_percentile(h, percentiles[i].percent), text));
+    fprintf(file, "%11s\n", report_time(histogram_max(h), text));
+}
+
+void report_text(const struct run *run, FILE *file)
+{
+    char reasons[REPORT_REASONS][160];
+    unsigned invalid = report_invalid(run, reasons);
+    print_counts(run, file);
+    fprintf(file, "\n  %-12s", "");
+    for (size_t i = 0; i < PERCENTILES; i++)
+        fprintf(file, "%11s", percentiles[i].name);
+    fprintf(file, "%11s\n", "max");
+    print_times("latency", run->results->latency, file);
+    print_times("service", run->results->service, file);
+    print_times("lag", run->results->lag, file);
+    fprintf(file, "\n  latency: from when a question was due to its answer, lost ones included; service: from when it "
+                  "was sent\n");
+    for (unsigned i = 0; i < invalid; i++)
+        fprintf(file, "  INVALID: %s\n", reasons[i]);
+}
+
+// --- for programs
+
+static json_t *times_json(const struct histogram *h)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "count", json_integer((json_int_t)histogram_count(h)));
+    json_object_set_new(o, "min", json_integer((json_int_t)histogram_min(h)));
+    json_object_set_new(o, "mean", json_real(histogram_mean(h)));
+    json_object_set_new(o, "stddev", json_real(histogram_deviation(h)));
+    for (size_t i = 0; i < PERCENTILES; i++)
+        json_object_set_new(o, percentiles[i].name,
+                            json_integer((json_int_t)histogram_percentile(h, percentiles[i].percent)));
+    json_object_set_new(o, "max", json_integer((json_int_t)histogram_max(h)));
+    return o;
+}
+
+static json_t *counts_json(const struct counts *c)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } all[] = {{"due", c->due},
+               {"sent", c->sent},
+               {"unsent", c->unsent},
+               {"sent_late", c->late},
+               {"answered", c->answered},
+               {"lost", c->lost},
+               {"truncated", c->truncated},
+               {"tardy", c->tardy},
+               {"duplicates", c->duplicates},
+               {"mismatched", c->mismatched},
+               {"strange", c->strange},
+               {"refused", c->refused},
+               {"bytes_sent", c->bytes_sent},
+               {"bytes_received", c->bytes_received}};
+    json_t *o = json_object(), *rcodes = json_object();
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        json_object_set_new(o, all[i].name, json_integer((json_int_t)all[i].value));
+    for (unsigned i = 0; i <= RESULTS_RCODES; i++) {
+        char text[16];
+        if (c->rcodes[i] > 0)
+            json_object_set_new(rcodes, i < RESULTS_RCODES ? rcode_text((uint16_t)i, text) : "other",
+                                json_integer((json_int_t)c->rcodes[i]));
+    }
+    json_object_set_new(o, "rcodes", rcodes);
+    return o;
+}
+
+static json_t *seconds_json(const struct results *r)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < r->nseconds; i++) {
+        const struct second *s = &r->seconds[i];
+        json_t *o = json_pack("{s:I, s:I, s:I}", "due", (json_int_t)s->due, "answered", (json_int_t)s->answered, "lost",
+                              (json_int_t)s->lost);
+        if (s->latency != NULL) {
+            json_object_set_new(o, "p50", json_integer((json_int_t)histogram_percentile(s->latency, 50)));
+            json_object_set_new(o, "p99", json_integer((json_int_t)histogram_percentile(s->latency, 99)));
+        }
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *options_json(const struct options *o)
+{
+    static const char *const forms[] = {"constant", "poisson", "burst", "ramp", "step"};
+    char server[ADDRESS_TEXT_MAX];
+    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:i, s:i, s:i, s:I}", "server",
+                     address_text(&o->server, server), "questions", o->questions, "schedule", forms[o->plan.form],
+                     "rate", o->plan.rate, "to_rate", o->plan.to_rate, "duration_ns", (json_int_t)o->plan.duration_ns,
+                     "timeout_ns", (json_int_t)o->timeout_ns, "outstanding", (int)o->outstanding, "threads",
+                     (int)o->threads, "sockets", (int)o->sockets, "seed", (json_int_t)o->seed);
+}
+
+int report_json(const struct run *run, FILE *file)
+{
+    char reasons[REPORT_REASONS][160];
+    unsigned invalid = report_invalid(run, reasons);
+    json_t *all = json_pack("{s:i, s:o, s:b, s:[], s:I, s:o, s:o, s:o, s:o, s:o}", "format", 1, "options",
+                            options_json(run->options), "valid", invalid == 0, "invalid", "took_ns",
+                            (json_int_t)run->took_ns, "counts", counts_json(&run->results->counts), "latency_ns",
+                            times_json(run->results->latency), "service_ns", times_json(run->results->service),
+                            "lag_ns", times_json(run->results->lag), "seconds", seconds_json(run->results));
+    if (all == NULL)
+        return CDNS_ENOMEM;
+    for (unsigned i = 0; i < invalid; i++)
+        json_array_append_new(json_object_get(all, "invalid"), json_string(reasons[i]));
+    int rc = json_dumpf(all, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF ? 0 : CDNS_EIO;
+    json_decref(all);
+    return rc;
+}
+
+int report_csv(const struct run *run, FILE *file)
+{
+    fprintf(file, "second,due,answered,lost,p50_ns,p99_ns,max_ns\n");
+    for (size_t i = 0; i < run->results->nseconds; i++) {
+        const struct second *s = &run->results->seconds[i];
+        fprintf(file, "%zu,%llu,%llu,%llu", i, (unsigned long long)s->due, (unsigned long long)s->answered,
+                (unsigned long long)s->lost);
+        if (s->latency != NULL)
+            fprintf(file, ",%llu,%llu,%llu\n", (unsigned long long)histogram_percentile(s->latency, 50),
+                    (unsigned long long)histogram_percentile(s->latency, 99),
+                    (unsigned long long)histogram_max(s->latency));
+        else
+            fprintf(file, ",,,\n");
+    }
+    return ferror(file) ? CDNS_EIO : 0;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/// \file
+/// What a run came to, for people and for programs.
+#include "dnsbench/options.h"
+#include "dnsbench/results.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+/// A run that is over.
+struct run {
+    const struct options *options;
+    const struct results *results;
+    uint64_t took_ns;    ///< from the schedule's start to the end of the last thread
+    const char *stopped; ///< why it ended early; NULL: it did not
+};
+
+#define REPORT_REASONS 4
+
+/// Why its figures are not the server's; fills `reasons` (REPORT_REASONS places, 160 bytes each) and returns how many
+/// there are. 0: the run is valid.
+unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]);
+/// The table at the end.
+void report_text(const struct run *run, FILE *file);
+/// One JSON object; docs/dnsbench.md describes it. CDNS_ENOMEM, CDNS_EIO (errno).
+int report_json(const struct run *run, FILE *file) CDNS_MUSTCHECK;
+/// A line for each second, with a heading. CDNS_EIO (errno).
+int report_csv(const struct run *run, FILE *file) CDNS_MUSTCHECK;
+/// "850 us", "1.25 ms", "2.00 s" in `out` (16 bytes). Returns `out`.
+const char *report_time(uint64_t ns, char out[16]);

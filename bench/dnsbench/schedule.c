@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dnsbench/schedule.h"
+
+#include <math.h>
+
+#define SECOND 1e9
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / SECOND;
+}
+
+// Uniform in (0, 1]: SplitMix64.
+static double draw(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (double)(((z ^ z >> 31) >> 11) + 1) * 0x1p-53;
+}
+
+void schedule_begin(struct schedule *s, const struct schedule_plan *plan, unsigned part, unsigned parts)
+{
+    *s = (struct schedule){.plan = *plan, .part = part, .parts = parts, .random = plan->seed + part};
+    (void)draw(&s->random);
+}
+
+static double step_rate(const struct schedule_plan *p, uint32_t step)
+{
+    return p->rate + (p->to_rate - p->rate) * step / (p->steps - 1);
+}
+
+// The time of the n-th question when the rate grows evenly: n = rate t + (to_rate - rate) t² / (2 duration).
+static double ramp_time(const struct schedule_plan *p, double n)
+{
+    double growth = (p->to_rate - p->rate) / seconds(p->duration_ns), under = p->rate * p->rate + 2 * growth * n;
+    if (fabs(growth) < 1e-9)
+        return n / p->rate;
+    return under < 0 ? INFINITY : (sqrt(under) - p->rate) / growth;
+}
+
+static double step_time(const struct schedule_plan *p, double n)
+{
+    double length = seconds(p->duration_ns) / p->steps, before = 0;
+    for (uint32_t step = 0; step < p->steps; step++) {
+        double rate = step_rate(p, step);
+        if (n < before + rate * length)
+            return step * length + (n - before) / rate;
+        before += rate * length;
+    }
+    return INFINITY;
+}
+
+// The time of the whole schedule's n-th question, in seconds.
+static double time_of(const struct schedule_plan *p, uint64_t n)
+{
+    switch (p->form) {
+    case SCHEDULE_BURST:
+        return (double)(n / p->burst * p->burst) / p->rate;
+    case SCHEDULE_RAMP:
+        return ramp_time(p, (double)n);
+    case SCHEDULE_STEP:
+        return step_time(p, (double)n);
+    case SCHEDULE_CONSTANT:
+    case SCHEDULE_POISSON:
+        break;
+    }
+    return (double)n / p->rate;
+}
+
+bool schedule_next(struct schedule *s, uint64_t *at_ns)
+{
+    uint64_t number = s->number++;
+    if (s->plan.form == SCHEDULE_POISSON)
+        s->at -= log(draw(&s->random)) * s->parts / s->plan.rate;
+    else
+        s->at = time_of(&s->plan, number * s->parts + s->part);
+    if (s->at >= seconds(s->plan.duration_ns))
+        return false;
+    *at_ns = (uint64_t)(s->at * SECOND);
+    return true;
+}
+
+double schedule_expected(const struct schedule_plan *plan)
+{
+    bool grows = plan->form == SCHEDULE_RAMP || plan->form == SCHEDULE_STEP;
+    return (grows ? (plan->rate + plan->to_rate) / 2 : plan->rate) * seconds(plan->duration_ns);
+}
+
+double schedule_rate_at(const struct schedule_plan *plan, uint64_t at_ns)
+{
+    double share = (double)at_ns / (double)plan->duration_ns;
+    if (plan->form == SCHEDULE_RAMP)
+        return plan->rate + (plan->to_rate - plan->rate) * share;
+    if (plan->form == SCHEDULE_STEP) {
+        uint32_t step = (uint32_t)(share * plan->steps);
+        return step_rate(plan, step < plan->steps ? step : plan->steps - 1);
+    }
+    return plan->rate;
+}
