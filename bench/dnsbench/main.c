@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // dnsbench: a load tester for DNS servers. See docs/dnsbench.md.
+#include "dnsbench/compare.h"
+#include "dnsbench/html.h"
 #include "dnsbench/options.h"
 #include "dnsbench/report.h"
 #include "dnsbench/udp.h"
@@ -17,7 +19,7 @@
 #define VIEW_NS UINT64_C(1000000000)    // between two looks at a run
 #define SILENCE_NS UINT64_C(5000000000) // … without an answer, and the run is ended
 
-enum { VALID, FAILED, WRONG_ARGUMENTS, INVALID };
+enum { VALID, FAILED, WRONG_ARGUMENTS, INVALID, WORSE };
 
 static volatile sig_atomic_t interrupted;
 
@@ -156,6 +158,7 @@ static int report(const struct run *run)
     int status = write_file(run->options->json, report_json, run);
     status |= write_file(run->options->csv, report_csv, run);
     status |= write_file(run->options->hgrm, write_hgrm, run);
+    status |= write_file(run->options->html, html_write, run);
     return status != 0 ? FAILED : report_invalid(run, reasons) > 0 ? INVALID : VALID;
 }
 
@@ -193,11 +196,27 @@ static int read_questions(const struct options *o, struct questions *set)
     return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
 }
 
+// compare BEFORE.json AFTER.json [TOLERANCE]
+static int run_compare(int argc, char **argv)
+{
+    char error[COMPARE_ERROR_MAX], *end = "";
+    enum compare_verdict verdict;
+    double tolerance = argc == 4 ? strtod(argv[3], &end) : 5;
+    if (argc < 3 || argc > 4 || (strcmp(end, "%") != 0 && *end != '\0') || !(tolerance >= 0 && tolerance <= 1000))
+        return complain(WRONG_ARGUMENTS, "say: dnsbench compare BEFORE.json AFTER.json [PERCENT]", NULL);
+    int rc = compare_files(argv[1], argv[2], tolerance / 100, stdout, &verdict, error);
+    if (rc != 0)
+        return complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
+    return verdict == COMPARE_WORSE ? WORSE : VALID;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
     struct questions questions;
     char error[OPTIONS_ERROR_MAX];
+    if (argc > 1 && strcmp(argv[1], "compare") == 0)
+        return run_compare(argc - 1, argv + 1);
     if (options_read(argc, argv, &o, error) != 0)
         return complain(WRONG_ARGUMENTS, error, NULL);
     if (o.help || o.version) {

@@ -16,6 +16,7 @@
 
 const char options_help[] =
     "Usage: dnsbench [OPTION]... ADDRESS[:PORT]\n"
+    "       dnsbench compare BEFORE.json AFTER.json [PERCENT]\n"
     "Asks a DNS server at times that were fixed beforehand, and tells how long answers took from then on.\n"
     "\n"
     "What is asked\n"
@@ -36,10 +37,11 @@ const char options_help[] =
     "      --unlimited           more than 20,000 a second or five minutes\n"
     "Results\n"
     "      --json FILE  --csv FILE (a line a second)  --hgrm FILE (percentiles)\n"
+    "      --html FILE           a page with plots\n"
     "      --quiet               no view while it runs\n"
     "      --help  --version\n"
     "\n"
-    "Exit status: 0 a valid run, 1 it could not be made, 2 wrong arguments, 3 an invalid run.\n";
+    "Exit status: 0 a valid run, 1 it could not be made, 2 wrong arguments, 3 an invalid run, 4 compare: worse.\n";
 
 static int fail(char *error, const char *fmt, ...) CDNS_PRINTF(2, 3);
 static int fail(char *error, const char *fmt, ...)
@@ -181,35 +183,25 @@ enum {
     JSON,
     CSV,
     HGRM,
+    HTML,
     QUIET,
     HELP,
     VERSION
 };
 
 static const struct option names[] = {
-    {"questions", required_argument, NULL, 'q'},
-    {"order", required_argument, NULL, ORDER},
-    {"edns", required_argument, NULL, EDNS},
-    {"dnssec", no_argument, NULL, DNSSEC},
-    {"no-recurse", no_argument, NULL, NO_RECURSE},
-    {"rate", required_argument, NULL, 'r'},
-    {"duration", required_argument, NULL, 'd'},
-    {"schedule", required_argument, NULL, SCHEDULE},
-    {"outstanding", required_argument, NULL, 'o'},
-    {"timeout", required_argument, NULL, 't'},
-    {"threads", required_argument, NULL, THREADS},
-    {"sockets", required_argument, NULL, SOCKETS},
-    {"source", required_argument, NULL, SOURCE},
-    {"seed", required_argument, NULL, SEED},
-    {"max-lag", required_argument, NULL, MAX_LAG},
-    {"unlimited", no_argument, NULL, UNLIMITED},
-    {"json", required_argument, NULL, JSON},
-    {"csv", required_argument, NULL, CSV},
-    {"hgrm", required_argument, NULL, HGRM},
-    {"quiet", no_argument, NULL, QUIET},
-    {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},
-    {NULL, 0, NULL, 0},
+    {"questions", required_argument, NULL, 'q'},   {"order", required_argument, NULL, ORDER},
+    {"edns", required_argument, NULL, EDNS},       {"dnssec", no_argument, NULL, DNSSEC},
+    {"no-recurse", no_argument, NULL, NO_RECURSE}, {"rate", required_argument, NULL, 'r'},
+    {"duration", required_argument, NULL, 'd'},    {"schedule", required_argument, NULL, SCHEDULE},
+    {"outstanding", required_argument, NULL, 'o'}, {"timeout", required_argument, NULL, 't'},
+    {"threads", required_argument, NULL, THREADS}, {"sockets", required_argument, NULL, SOCKETS},
+    {"source", required_argument, NULL, SOURCE},   {"seed", required_argument, NULL, SEED},
+    {"max-lag", required_argument, NULL, MAX_LAG}, {"unlimited", no_argument, NULL, UNLIMITED},
+    {"json", required_argument, NULL, JSON},       {"csv", required_argument, NULL, CSV},
+    {"hgrm", required_argument, NULL, HGRM},       {"html", required_argument, NULL, HTML},
+    {"quiet", no_argument, NULL, QUIET},           {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},       {NULL, 0, NULL, 0},
 };
 
 static int read_flag(int option, struct options *o)
@@ -268,6 +260,9 @@ static int read_option(int option, const char *text, struct options *o, char *er
         return 0;
     case HGRM:
         o->hgrm = text;
+        return 0;
+    case HTML:
+        o->html = text;
         return 0;
     default:
         return read_flag(option, o);

@@ -24,7 +24,7 @@ struct options {
     uint64_t timeout_ns;
     uint64_t max_lag_ns; ///< of the 99th percentile, for a valid run
     const char *json;    ///< where to write; NULL: nowhere
-    const char *csv, *hgrm;
+    const char *csv, *hgrm, *html;
     bool unlimited, quiet, help, version;
 };
 

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dnsbench/html.h"
+
+#include <math.h>
+
+#define WIDTH 860.0
+#define HEIGHT 300.0
+#define LEFT 70.0 // margins of a plot
+#define BOTTOM 40.0
+#define TOP 14.0
+#define RIGHT 20.0
+
+static const char head[] =
+    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>dnsbench</title><style>\n"
+    "body{font:15px/1.4 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222}\n"
+    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid "
+    "#ddd}\n"
+    "td:first-child,th:first-child{text-align:left}.bad{background:#fde8e8;padding:.6rem 1rem;border-left:4px solid "
+    "#c00}\n"
+    "svg{width:100%;height:auto}svg text{font:12px "
+    "system-ui,sans-serif;fill:#444}.grid{stroke:#e4e4e4}.axis{stroke:#888}\n"
+    ".a{fill:none;stroke:#1667b7;stroke-width:2}.b{fill:none;stroke:#e08a00;stroke-width:2}.c{fill:#c00}\n"
+    ".key-a{color:#1667b7}.key-b{color:#b36e00}.key-c{color:#c00}\n"
+    "</style></head><body>\n";
+
+// A plot's coordinates: values are between these, logarithmic ones given as log10.
+struct frame {
+    double x_least, x_most, y_least, y_most;
+};
+
+static double x_of(const struct frame *f, double value)
+{
+    return LEFT + (value - f->x_least) / (f->x_most - f->x_least) * (WIDTH - LEFT - RIGHT);
+}
+
+static double y_of(const struct frame *f, double value)
+{
+    return HEIGHT - BOTTOM - (value - f->y_least) / (f->y_most - f->y_least) * (HEIGHT - BOTTOM - TOP);
+}
+
+static void begin_plot(FILE *file, const char *id, const char *title)
+{
+    fprintf(file, "<h2>%s</h2>\n<svg id=\"%s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%s\">\n", title, id,
+            WIDTH, HEIGHT, title);
+}
+
+static void line_across(FILE *file, const struct frame *f, double y, const char *label)
+{
+    fprintf(file, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT,
+            y_of(f, y), y_of(f, y));
+    fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", LEFT - 6, y_of(f, y) + 4, label);
+}
+
+static void line_up(FILE *file, const struct frame *f, double x, const char *label)
+{
+    fprintf(file, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x_of(f, x), x_of(f, x), TOP,
+            HEIGHT - BOTTOM);
+    fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n", x_of(f, x), HEIGHT - BOTTOM + 18,
+            label);
+}
+
+// --- latency by percentile
+
+static double logarithm(uint64_t ns)
+{
+    return log10(ns > 0 ? (double)ns : 1);
+}
+
+static void draw_percentiles(FILE *file, const struct frame *f, const struct histogram *h, const char *class)
+{
+    fprintf(file, "<polyline class=\"%s\" points=\"", class);
+    for (double x = 0; x <= f->x_most + 1e-9; x += 0.02)
+        fprintf(file, "%.1f,%.1f ", x_of(f, x), y_of(f, logarithm(histogram_percentile(h, 100 * (1 - pow(10, -x))))));
+    fprintf(file, "\"/>\n");
+}
+
+// The horizontal axis has as much room for 90 to 99 % as for 99 to 99.9 %.
+static void plot_percentiles(const struct run *run, FILE *file)
+{
+    const struct results *r = run->results;
+    double nines = ceil(log10((double)histogram_count(r->latency) + 1));
+    uint64_t least = histogram_min(r->service), most = histogram_max(r->latency);
+    if (least == 0 || histogram_min(r->latency) < least)
+        least = histogram_min(r->latency);
+    struct frame f = {.x_most = nines < 1   ? 1
+                                : nines > 6 ? 6
+                                            : nines,
+                      .y_least = floor(logarithm(least)),
+                      .y_most = ceil(logarithm(most))};
+    if (f.y_most <= f.y_least)
+        f.y_most = f.y_least + 1;
+    begin_plot(file, "latency", "Latency by percentile");
+    for (double y = f.y_least; y <= f.y_most; y++) {
+        char label[16];
+        line_across(file, &f, y, report_time((uint64_t)llround(pow(10, y)), label));
+    }
+    for (int n = 0; n <= (int)f.x_most; n++) {
+        char label[16];
+        snprintf(label, sizeof label, "%.*f %%", n > 2 ? n - 2 : 0, 100 * (1 - pow(10, -n)));
+        line_up(file, &f, n, label);
+    }
+    draw_percentiles(file, &f, r->service, "b");
+    draw_percentiles(file, &f, r->latency, "a");
+    fprintf(file, "</svg>\n<p><b class=\"key-a\">latency</b>: from when a question was due, lost ones included; "
+                  "<b class=\"key-b\">service</b>: from when it was sent</p>\n");
+}
+
+// --- rate and errors over time
+
+// A round number for five lines up to a value.
+static double round_up(double value)
+{
+    double power = pow(10, floor(log10(value > 0 ? value : 1)));
+    static const double steps[] = {1, 2, 2.5, 5, 10};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if (steps[i] * power >= value)
+            return steps[i] * power;
+    return 10 * power;
+}
+
+// Whole seconds of the schedule.
+static size_t seconds_of(const struct run *run)
+{
+    size_t n = run->results->nseconds;
+    while (n > 1 && run->results->seconds[n - 1].due == 0)
+        n--;
+    return n;
+}
+
+static void draw_rate(FILE *file, const struct frame *f, const struct run *run, bool due)
+{
+    fprintf(file, "<polyline class=\"%s\" points=\"", due ? "b" : "a");
+    for (size_t i = 0, n = seconds_of(run); i < n; i++) {
+        const struct second *s = &run->results->seconds[i];
+        double y = y_of(f, (double)(due ? s->due : s->answered));
+        fprintf(file, "%.1f,%.1f %.1f,%.1f ", x_of(f, (double)i), y, x_of(f, (double)i + 1), y);
+    }
+    fprintf(file, "\"/>\n");
+}
+
+static void draw_lost(FILE *file, const struct frame *f, const struct run *run)
+{
+    for (size_t i = 0, n = seconds_of(run); i < n; i++) {
+        double lost = (double)run->results->seconds[i].lost, left = x_of(f, (double)i), right = x_of(f, (double)i + 1);
+        if (lost > 0)
+            fprintf(file, "<rect class=\"c\" x=\"%.1f\" width=\"%.1f\" y=\"%.1f\" height=\"%.1f\"/>\n", left,
+                    right - left, y_of(f, lost), y_of(f, 0) - y_of(f, lost));
+    }
+}
+
+static void plot_seconds(const struct run *run, FILE *file)
+{
+    size_t n = seconds_of(run);
+    double most = 1;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, (double)run->results->seconds[i].due);
+    const struct frame f = {.x_most = (double)n, .y_most = round_up(most)};
+    double step = fmax(1, round_up((double)n / 10));
+    begin_plot(file, "rate", "Questions a second");
+    for (int i = 0; i <= 5; i++) {
+        char label[24];
+        snprintf(label, sizeof label, "%.6g", f.y_most * i / 5);
+        line_across(file, &f, f.y_most * i / 5, label);
+    }
+    for (double x = 0; x <= (double)n; x += step) {
+        char label[24];
+        snprintf(label, sizeof label, "%.0f s", x);
+        line_up(file, &f, x, label);
+    }
+    draw_rate(file, &f, run, true);
+    draw_rate(file, &f, run, false);
+    draw_lost(file, &f, run);
+    fprintf(
+        file,
+        "</svg>\n<p><b class=\"key-b\">due</b>, <b class=\"key-a\">answered</b>, <b class=\"key-c\">lost</b>, of the "
+        "questions that were due in each second</p>\n");
+}
+
+// --- tables
+
+static void escape(const char *text, FILE *file)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '<')
+            fputs("&lt;", file);
+        else if (*text == '&')
+            fputs("&amp;", file);
+        else
+            fputc(*text, file);
+    }
+}
+
+static void table_of_times(const struct run *run, FILE *file)
+{
+    static const double percents[] = {50, 75, 90, 99, 99.9, 99.99};
+    const struct {
+        const char *name;
+        const struct histogram *h;
+    } rows[] = {{"latency", run->results->latency}, {"service", run->results->service}, {"lag", run->results->lag}};
+    char text[16];
+    fputs("<table id=\"times\"><tr><th></th>", file);
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
+        fprintf(file, "<th>p%g</th>", percents[i]);
+    fputs("<th>max</th></tr>\n", file);
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        fprintf(file, "<tr><td>%s</td>", rows[row].name);
+        for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
+            fprintf(file, "<td>%s</td>", report_time(histogram_percentile(rows[row].h, percents[i]), text));
+        fprintf(file, "<td>%s</td></tr>\n", report_time(histogram_max(rows[row].h), text));
+    }
+    fputs("</table>\n", file);
+}
+
+static void table_of_counts(const struct run *run, FILE *file)
+{
+    const struct counts *c = &run->results->counts;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {{"sent", c->sent},
+                {"answered", c->answered},
+                {"lost", c->lost},
+                {"truncated", c->truncated},
+                {"too late", c->tardy},
+                {"twice", c->duplicates},
+                {"wrong", c->mismatched + c->strange},
+                {"refused", c->refused},
+                {"not sent", c->unsent}};
+    fputs("<table id=\"counts\">\n", file);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].value > 0 || i < 3)
+            fprintf(file, "<tr><td>%s</td><td>%llu</td></tr>\n", rows[i].name, (unsigned long long)rows[i].value);
+    fputs("</table>\n", file);
+}
+
+int html_write(const struct run *run, FILE *file)
+{
+    char reasons[REPORT_REASONS][160], server[ADDRESS_TEXT_MAX];
+    unsigned invalid = report_invalid(run, reasons);
+    fputs(head, file);
+    fprintf(file, "<h1>%s</h1>\n<p>", address_text(&run->options->server, server));
+    escape(run->options->questions, file);
+    fputs("</p>\n", file);
+    for (unsigned i = 0; i < invalid; i++) {
+        fputs("<p class=\"bad\"><b>Invalid:</b> ", file);
+        escape(reasons[i], file);
+        fputs("</p>\n", file);
+    }
+    table_of_times(run, file);
+    table_of_counts(run, file);
+    plot_percentiles(run, file);
+    plot_seconds(run, file);
+    fputs("</body></html>\n", file);
+    return ferror(file) ? CDNS_EIO : 0;
+}
