@@ -4,7 +4,7 @@
 #include "dnsbench/html.h"
 #include "dnsbench/options.h"
 #include "dnsbench/report.h"
-#include "dnsbench/udp.h"
+#include "dnsbench/worker.h"
 
 #include <clusterdns/clock.h>
 #include <errno.h>
@@ -39,13 +39,13 @@ static int complain(int status, const char *what, const char *why)
 
 struct thread {
     pthread_t id;
-    struct udp_load *load;
+    struct worker *worker;
     bool running;
 };
 
-static void *work(void *load)
+static void *work(void *worker)
 {
-    udp_load_run(load);
+    worker_run(worker);
     return NULL;
 }
 
@@ -55,7 +55,7 @@ static struct live_sum {
 {
     struct live_sum sum = {0};
     for (unsigned i = 0; i < n; i++) {
-        const struct live *live = &udp_load_results(threads[i].load)->live;
+        const struct live *live = &threads[i].worker->results.live;
         sum.due += atomic_load_explicit(&live->due, memory_order_relaxed);
         sum.answered += atomic_load_explicit(&live->answered, memory_order_relaxed);
         sum.lost += atomic_load_explicit(&live->lost, memory_order_relaxed);
@@ -101,13 +101,13 @@ static const char *watch(struct load *load, struct thread *threads, const struct
 static int start(struct load *load, struct thread *threads)
 {
     for (unsigned i = 0; i < load->threads; i++) {
-        int rc = udp_load_new(load, i, &threads[i].load);
+        int rc = worker_new(load, i, &threads[i].worker);
         if (rc != 0)
             return complain(FAILED, "a socket could not be opened", rc == CDNS_EIO ? strerror(errno) : error_text(rc));
     }
     load->start_ns = clock_monotonic_ns() + BEGIN_NS;
     for (unsigned i = 0; i < load->threads; i++) {
-        int number = pthread_create(&threads[i].id, NULL, work, threads[i].load);
+        int number = pthread_create(&threads[i].id, NULL, work, threads[i].worker);
         if (number != 0)
             return complain(FAILED, "a thread could not be started", strerror(number));
         threads[i].running = true;
@@ -121,10 +121,10 @@ static int finish(struct thread *threads, unsigned n, struct results *sum)
     for (unsigned i = 0; i < n; i++) {
         if (threads[i].running)
             pthread_join(threads[i].id, NULL);
-        if (threads[i].load != NULL && rc == 0)
-            rc = results_merge(sum, udp_load_results(threads[i].load));
-        if (threads[i].load != NULL)
-            udp_load_free(threads[i].load);
+        if (threads[i].worker != NULL && rc == 0)
+            rc = results_merge(sum, &threads[i].worker->results);
+        if (threads[i].worker != NULL)
+            worker_free(threads[i].worker);
     }
     return rc;
 }
@@ -225,7 +225,8 @@ int main(int argc, char **argv)
     }
     if (read_questions(&o, &questions) != 0)
         return FAILED;
-    struct load load = {.server = o.server,
+    struct load load = {.transport = &transport_udp,
+                        .server = o.server,
                         .source = o.source,
                         .questions = &questions,
                         .order = o.order,
@@ -233,7 +234,7 @@ int main(int argc, char **argv)
                         .plan = o.plan,
                         .outstanding = o.outstanding,
                         .threads = o.threads,
-                        .sockets = o.sockets,
+                        .flows = o.sockets,
                         .timeout_ns = o.timeout_ns};
     struct alias *zipf = o.order == PICK_ZIPF ? picker_zipf_table(questions.n, o.zipf) : NULL;
     load.zipf = zipf;

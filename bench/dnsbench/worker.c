@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dnsbench/worker.h"
+
+#include <clusterdns/clock.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define HEADER 12
+#define SPIN_NS 30000               // what is due sooner is not slept for
+#define LOOK_NS UINT64_C(100000000) // that it is to stop is noticed at least so often
+#define BUFFER (4 << 20)            // bytes of a socket's buffers that are asked for
+#define NEVER UINT64_MAX
+
+enum state { FREE, WAITING, ANSWERED, LOST };
+
+uint64_t worker_now(const struct worker *w)
+{
+    uint64_t at = clock_monotonic_ns();
+    return at > w->load->start_ns ? at - w->load->start_ns : 0;
+}
+
+// --- life
+
+int worker_watch(struct worker *w, struct flow *f, uint32_t events, bool again)
+{
+    struct epoll_event event = {.events = events, .data.ptr = f};
+    return epoll_ctl(w->epoll, again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, f->fd, &event) == 0 ? 0 : CDNS_EIO;
+}
+
+int worker_socket(const struct load *load, int type)
+{
+    static const int buffer = BUFFER;
+    int fd = socket(load->server.sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer); // a help, not a need
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    bool bound = load->source.sa.sa_family == AF_UNSPEC || bind(fd, &load->source.sa, address_size(&load->source)) == 0;
+    if (bound && (connect(fd, &load->server.sa, address_size(&load->server)) == 0 || errno == EINPROGRESS))
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int open_flow(struct worker *w, unsigned i)
+{
+    struct flow *f = w->flows[i] = calloc(1, w->load->transport->flow_size);
+    if (f == NULL)
+        return CDNS_ENOMEM;
+    (void)!getrandom(&f->next, sizeof f->next, 0); // answers to an earlier run are strangers
+    f->oldest = f->next;
+    f->fd = -1;
+    return w->load->transport->open(w, f);
+}
+
+int worker_new(const struct load *load, unsigned part, struct worker **out)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return CDNS_ENOMEM;
+    *w = (struct worker){.load = load, .most = load->outstanding / load->threads};
+    w->most += part < load->outstanding % load->threads;
+    w->epoll = epoll_create1(EPOLL_CLOEXEC);
+    w->flows = calloc(load->flows, sizeof *w->flows);
+    int rc = w->epoll < 0       ? CDNS_EIO
+             : w->flows == NULL ? CDNS_ENOMEM
+                                : results_init(&w->results, load->plan.duration_ns);
+    for (unsigned i = 0; rc == 0 && i < load->flows; i++)
+        rc = open_flow(w, i);
+    schedule_begin(&w->schedule, &load->plan, part, load->threads);
+    picker_begin(&w->picker, load->order, load->zipf, load->questions->n, part, load->threads, load->seed);
+    if (rc == 0)
+        *out = w;
+    else
+        worker_free(w);
+    return rc;
+}
+
+void worker_free(struct worker *w)
+{
+    int saved = errno;
+    for (unsigned i = 0; w->flows != NULL && i < w->load->flows; i++) {
+        if (w->flows[i] != NULL)
+            w->load->transport->close(w->flows[i]);
+        free(w->flows[i]);
+    }
+    if (w->epoll >= 0)
+        close(w->epoll);
+    free(w->flows);
+    results_free(&w->results);
+    free(w);
+    errno = saved;
+}
+
+// --- sending
+
+// Sets when the next question is due.
+static void schedule_more(struct worker *w, uint64_t at)
+{
+    bool stopped = atomic_load_explicit(&w->load->stop, memory_order_relaxed);
+    if (stopped || (w->most > 0 && at >= w->load->plan.duration_ns))
+        w->due = NEVER;
+    else if (w->most > 0) // a closed loop: whenever there is room
+        w->due = w->outstanding < w->most ? at : NEVER;
+    else if (!schedule_next(&w->schedule, &w->due))
+        w->due = NEVER;
+}
+
+// Gives the flow a question that is due. False: it has no id left, or cannot take any now.
+static bool give_question(struct worker *w, struct flow *f)
+{
+    if ((uint16_t)(f->next + 1) == f->oldest || !w->load->transport->ready(f))
+        return false;
+    size_t number = picker_next(&w->picker);
+    f->slots[f->next++] = (struct slot){.due = w->due, .question = (uint32_t)number & 0x3fffffff, .state = WAITING};
+    w->outstanding++;
+    return true;
+}
+
+// Sends what is due, through one flow. Returns true if there may be more.
+static bool send_due(struct worker *w)
+{
+    uint64_t at = worker_now(w);
+    struct flow *f = w->flows[w->turn];
+    unsigned n = 0, taken = 0;
+    if (w->due == NEVER && w->most > 0)
+        schedule_more(w, at);
+    for (; w->due <= at && taken < WORKER_BATCH; taken++) {
+        w->results.counts.due++;
+        results_second(&w->results, w->due)->due++;
+        if (give_question(w, f))
+            n++;
+        else
+            w->results.counts.unsent++;
+        schedule_more(w, at);
+    }
+    if (taken > 0)
+        w->turn = (w->turn + 1) % w->load->flows;
+    if (n > 0)
+        w->load->transport->send(w, f, n);
+    return taken == WORKER_BATCH;
+}
+
+const struct question *flow_question(const struct worker *w, const struct flow *f, uint16_t id)
+{
+    return &w->load->questions->all[f->slots[id].question];
+}
+
+void flow_sent(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
+{
+    struct counts *c = &w->results.counts;
+    struct slot *slot = &f->slots[id];
+    uint64_t lag = at > slot->due ? at - slot->due : 0;
+    slot->lag = lag < UINT32_MAX ? (uint32_t)lag : UINT32_MAX;
+    histogram_add(w->results.lag, lag);
+    c->sent++;
+    c->late += lag > RESULTS_LATE_NS;
+    c->bytes_sent += flow_question(w, f, id)->size;
+}
+
+void flow_unsent(struct worker *w, struct flow *f, uint16_t id)
+{
+    f->slots[id].state = FREE;
+    w->outstanding--;
+    w->results.counts.unsent++;
+}
+
+// --- receiving
+
+// The same bytes, letters without case (lengths of labels are no letters).
+static bool same_question(const struct question *q, const uint8_t *message, size_t size)
+{
+    const uint8_t *asked = q->wire + HEADER, *given = message + HEADER;
+    size_t n = q->name_size + 4U;
+    if (size < HEADER + n)
+        return false;
+    if (memcmp(asked, given, n) == 0)
+        return true;
+    for (size_t i = 0; i < q->name_size; i++)
+        if (tolower(asked[i]) != tolower(given[i]))
+            return false;
+    return memcmp(asked + q->name_size, given + q->name_size, 4) == 0;
+}
+
+// An error may come without the question (RFC 1035 §4.1.1 leaves that open).
+static bool answers(const struct question *q, const uint8_t *message, size_t size)
+{
+    unsigned rcode = message[3] & 15, questions = (unsigned)message[4] << 8 | message[5];
+    return questions == 0 ? rcode != 0 && rcode != 3 : same_question(q, message, size);
+}
+
+static void note_answer(struct worker *w, struct slot *slot, const uint8_t *message, uint64_t at)
+{
+    struct counts *c = &w->results.counts;
+    uint64_t latency = at > slot->due ? at - slot->due : 0, service = latency > slot->lag ? latency - slot->lag : 0;
+    slot->state = ANSWERED;
+    w->outstanding--;
+    c->rcodes[message[3] & 15]++;
+    c->truncated += (message[2] & 2) != 0;
+    results_answer(&w->results, slot->due, latency, service);
+}
+
+void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t size, uint64_t at)
+{
+    struct counts *c = &w->results.counts;
+    c->bytes_received += size;
+    if (size < HEADER || (message[2] & 0x80) == 0) {
+        c->strange++;
+        return;
+    }
+    uint16_t id = (uint16_t)(message[0] << 8 | message[1]);
+    struct slot *slot = &f->slots[id];
+    if (slot->state == FREE)
+        c->strange++;
+    else if (!answers(flow_question(w, f, id), message, size))
+        c->mismatched++;
+    else if (slot->state == WAITING)
+        note_answer(w, slot, message, at);
+    else if (slot->state == ANSWERED)
+        c->duplicates++;
+    else
+        c->tardy++;
+}
+
+// --- time
+
+static void lose(struct worker *w, struct slot *slot, uint64_t latency)
+{
+    slot->state = LOST;
+    w->outstanding--;
+    results_loss(&w->results, slot->due, latency);
+}
+
+// Settles what has waited too long. Returns when the oldest one that still waits will have.
+static uint64_t expire(struct worker *w, struct flow *f, uint64_t at)
+{
+    for (; f->oldest != f->next; f->oldest++) {
+        struct slot *slot = &f->slots[f->oldest];
+        uint64_t end = slot->due + slot->lag + w->load->timeout_ns;
+        if (slot->state != WAITING)
+            continue;
+        if (end > at)
+            return end;
+        lose(w, slot, slot->lag + w->load->timeout_ns);
+    }
+    return NEVER;
+}
+
+// A client that is cut off asks again, or gives up: not before its time-out.
+void flow_lost(struct worker *w, struct flow *f)
+{
+    for (; f->oldest != f->next; f->oldest++) {
+        struct slot *slot = &f->slots[f->oldest];
+        if (slot->state == WAITING)
+            lose(w, slot, slot->lag + w->load->timeout_ns);
+    }
+}
+
+static uint64_t expire_all(struct worker *w)
+{
+    uint64_t at = worker_now(w), next = NEVER;
+    for (unsigned i = 0; i < w->load->flows; i++) {
+        uint64_t end = expire(w, w->flows[i], at);
+        next = end < next ? end : next;
+    }
+    return next;
+}
+
+// Waits for answers, at most until `until`, and takes them.
+static void wait_for_events(struct worker *w, uint64_t until)
+{
+    struct epoll_event events[WORKER_BATCH];
+    uint64_t at = worker_now(w), left = until > at ? until - at : 0;
+    left = left > SPIN_NS ? left - SPIN_NS / 2 : 0;
+    const struct timespec time = {.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
+    int n = epoll_pwait2(w->epoll, events, WORKER_BATCH, &time, NULL);
+    for (int i = 0; i < n; i++)
+        w->load->transport->event(w, events[i].data.ptr, events[i].events);
+}
+
+static bool is_over(const struct worker *w, uint64_t at)
+{
+    if (w->outstanding > 0)
+        return false;
+    if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
+        return true;
+    return w->most == 0 ? w->due == NEVER : at >= w->load->plan.duration_ns;
+}
+
+void worker_run(struct worker *w)
+{
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    schedule_more(w, 0);
+    for (;;) {
+        uint64_t until = expire_all(w), at = worker_now(w);
+        bool more = send_due(w);
+        if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
+            w->due = NEVER;
+        results_show(&w->results);
+        if (is_over(w, at))
+            return;
+        until = w->due < until ? w->due : until;
+        until = at + LOOK_NS < until ? at + LOOK_NS : until;
+        wait_for_events(w, more ? 0 : until);
+    }
+}
