@@ -186,4 +186,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(UNIT_BIN:=.d) $(SHARED_BIN:=.d)
+-include $(OBJECTS:.o=.d) $(DNSBENCH_SRC:%.c=$B/obj/%.d) $(UNIT_BIN:=.d) $(SHARED_BIN:=.d)

@@ -8,6 +8,7 @@
 
 #include <clusterdns/clock.h>
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -196,6 +197,25 @@ static int read_questions(const struct options *o, struct questions *set)
     return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
 }
 
+static SSL_CTX *tls_context(const struct options *o)
+{
+    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
+    bool good = tls != NULL;
+    if (good && o->tls_name != NULL)
+        SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
+    if (good && o->tls_ca != NULL)
+        good = SSL_CTX_load_verify_locations(tls, o->tls_ca, NULL) == 1;
+    else if (good)
+        (void)SSL_CTX_set_default_verify_paths(tls);
+    if (good) {
+        SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        return tls;
+    }
+    complain(FAILED, o->tls_ca != NULL ? o->tls_ca : "TLS", "no certificates that could be used");
+    SSL_CTX_free(tls);
+    return NULL;
+}
+
 // compare BEFORE.json AFTER.json [TOLERANCE]
 static int run_compare(int argc, char **argv)
 {
@@ -225,7 +245,9 @@ int main(int argc, char **argv)
     }
     if (read_questions(&o, &questions) != 0)
         return FAILED;
-    struct load load = {.transport = &transport_udp,
+    struct load load = {.transport = o.transport == OVER_UDP ? &transport_udp : &transport_stream,
+                        .per_connection = o.per_connection,
+                        .tls_name = o.tls_name,
                         .server = o.server,
                         .source = o.source,
                         .questions = &questions,
@@ -236,6 +258,8 @@ int main(int argc, char **argv)
                         .threads = o.threads,
                         .flows = o.sockets,
                         .timeout_ns = o.timeout_ns};
+    if (o.transport == OVER_TLS && (load.tls = tls_context(&o)) == NULL)
+        return FAILED;
     struct alias *zipf = o.order == PICK_ZIPF ? picker_zipf_table(questions.n, o.zipf) : NULL;
     load.zipf = zipf;
     (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
@@ -243,6 +267,7 @@ int main(int argc, char **argv)
     int status =
         o.order == PICK_ZIPF && zipf == NULL ? complain(FAILED, error_text(CDNS_ENOMEM), NULL) : run_load(&load, &o);
     free(zipf);
+    SSL_CTX_free(load.tls);
     questions_free(&questions);
     return status;
 }

@@ -30,6 +30,8 @@ const char options_help[] =
     "  -o, --outstanding N       no schedule: as many questions on their way at any time\n"
     "  -t, --timeout TIME        an answer that takes longer is lost (2s)\n"
     "How\n"
+    "      --tcp  --tls          over connections; --per-connection N makes them anew\n"
+    "      --tls-name NAME       checks the certificate, with --tls-ca FILE or the system's CAs\n"
     "      --threads N           (1)     --sockets N   of each thread, each with a port (16)\n"
     "      --source ADDRESS      where questions come from\n"
     "      --seed N              repeats what goes by chance\n"
@@ -183,6 +185,11 @@ enum {
     JSON,
     CSV,
     HGRM,
+    TCP,
+    TLS,
+    TLS_NAME,
+    TLS_CA,
+    PER_CONNECTION,
     HTML,
     QUIET,
     HELP,
@@ -190,18 +197,35 @@ enum {
 };
 
 static const struct option names[] = {
-    {"questions", required_argument, NULL, 'q'},   {"order", required_argument, NULL, ORDER},
-    {"edns", required_argument, NULL, EDNS},       {"dnssec", no_argument, NULL, DNSSEC},
-    {"no-recurse", no_argument, NULL, NO_RECURSE}, {"rate", required_argument, NULL, 'r'},
-    {"duration", required_argument, NULL, 'd'},    {"schedule", required_argument, NULL, SCHEDULE},
-    {"outstanding", required_argument, NULL, 'o'}, {"timeout", required_argument, NULL, 't'},
-    {"threads", required_argument, NULL, THREADS}, {"sockets", required_argument, NULL, SOCKETS},
-    {"source", required_argument, NULL, SOURCE},   {"seed", required_argument, NULL, SEED},
-    {"max-lag", required_argument, NULL, MAX_LAG}, {"unlimited", no_argument, NULL, UNLIMITED},
-    {"json", required_argument, NULL, JSON},       {"csv", required_argument, NULL, CSV},
-    {"hgrm", required_argument, NULL, HGRM},       {"html", required_argument, NULL, HTML},
-    {"quiet", no_argument, NULL, QUIET},           {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},       {NULL, 0, NULL, 0},
+    {"questions", required_argument, NULL, 'q'},
+    {"order", required_argument, NULL, ORDER},
+    {"edns", required_argument, NULL, EDNS},
+    {"dnssec", no_argument, NULL, DNSSEC},
+    {"no-recurse", no_argument, NULL, NO_RECURSE},
+    {"rate", required_argument, NULL, 'r'},
+    {"duration", required_argument, NULL, 'd'},
+    {"schedule", required_argument, NULL, SCHEDULE},
+    {"outstanding", required_argument, NULL, 'o'},
+    {"timeout", required_argument, NULL, 't'},
+    {"threads", required_argument, NULL, THREADS},
+    {"sockets", required_argument, NULL, SOCKETS},
+    {"source", required_argument, NULL, SOURCE},
+    {"seed", required_argument, NULL, SEED},
+    {"max-lag", required_argument, NULL, MAX_LAG},
+    {"unlimited", no_argument, NULL, UNLIMITED},
+    {"json", required_argument, NULL, JSON},
+    {"csv", required_argument, NULL, CSV},
+    {"hgrm", required_argument, NULL, HGRM},
+    {"html", required_argument, NULL, HTML},
+    {"tcp", no_argument, NULL, TCP},
+    {"tls", no_argument, NULL, TLS},
+    {"tls-name", required_argument, NULL, TLS_NAME},
+    {"tls-ca", required_argument, NULL, TLS_CA},
+    {"per-connection", required_argument, NULL, PER_CONNECTION},
+    {"quiet", no_argument, NULL, QUIET},
+    {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
+    {NULL, 0, NULL, 0},
 };
 
 static int read_flag(int option, struct options *o)
@@ -210,6 +234,7 @@ static int read_flag(int option, struct options *o)
     o->message.rd &= option != NO_RECURSE;
     o->unlimited |= option == UNLIMITED;
     o->quiet |= option == QUIET;
+    o->transport = option == TCP ? OVER_TCP : option == TLS ? OVER_TLS : o->transport;
     o->help |= option == HELP;
     o->version |= option == VERSION;
     return 0;
@@ -252,6 +277,14 @@ static int read_option(int option, const char *text, struct options *o, char *er
         return rc;
     case MAX_LAG:
         return want_duration("max-lag", text, &o->max_lag_ns, error);
+    case TLS_NAME:
+        o->tls_name = text;
+        return 0;
+    case TLS_CA:
+        o->tls_ca = text;
+        return 0;
+    case PER_CONNECTION:
+        return want_unsigned("per-connection", text, 1, 1e9, &o->per_connection, error);
     case JSON:
         o->json = text;
         return 0;
@@ -317,7 +350,7 @@ int options_read(int argc, char **argv, struct options *o, char *error)
                     argc == optind ? "which server? Say its ADDRESS, or ADDRESS:PORT"
                                    : "there is one server: %s is too much",
                     argv[argc - 1]);
-    if (!read_address(argv[optind], 53, &o->server))
+    if (!read_address(argv[optind], o->transport == OVER_TLS ? 853 : 53, &o->server))
         return fail(
             error, "%s: this is no IP address (names are not looked up); say 10.96.0.10, 10.96.0.10:53 or [fd00::1]:53",
             argv[optind]);

@@ -20,7 +20,10 @@ struct options {
     enum pick_order order;
     double zipf; ///< PICK_ZIPF's exponent
     uint64_t seed;
-    unsigned threads, sockets; ///< sockets of each thread
+    enum { OVER_UDP, OVER_TCP, OVER_TLS } transport;
+    unsigned threads, sockets; ///< sockets (connections) of each thread
+    uint32_t per_connection;   ///< questions; 0: any number
+    const char *tls_name, *tls_ca;
     uint64_t timeout_ns;
     uint64_t max_lag_ns; ///< of the 99th percentile, for a valid run
     const char *json;    ///< where to write; NULL: nowhere

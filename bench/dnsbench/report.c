@@ -79,6 +79,7 @@ static void print_counts(const struct run *run, FILE *file)
     print_line(file, "twice", c->duplicates, c->sent);
     print_line(file, "wrong", strange_of(c), c->sent);
     print_line(file, "refused", c->refused, c->sent);
+    print_line(file, "closed", c->closed, c->sent);
     print_line(file, "not sent", c->unsent, c->due);
     for (unsigned i = 0; i <= RESULTS_RCODES; i++) {
         char text[16];
@@ -147,6 +148,7 @@ static json_t *counts_json(const struct counts *c)
                {"mismatched", c->mismatched},
                {"strange", c->strange},
                {"refused", c->refused},
+               {"closed", c->closed},
                {"bytes_sent", c->bytes_sent},
                {"bytes_received", c->bytes_received}};
     json_t *o = json_object(), *rcodes = json_object();

@@ -27,7 +27,8 @@ struct counts {
     uint64_t duplicates;                 ///< further answers to a question
     uint64_t mismatched;                 ///< answers with an id that was sent, but another question
     uint64_t strange;                    ///< no answers at all: too short, not a response, an id that was never sent
-    uint64_t refused;                    ///< ICMP: nobody listens there
+    uint64_t refused;                    ///< nobody listens there, or TLS came to nothing
+    uint64_t closed;                     ///< connections that ended, and were made anew
     uint64_t bytes_sent, bytes_received; ///< of messages
 };
 

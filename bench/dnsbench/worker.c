@@ -114,39 +114,43 @@ static void schedule_more(struct worker *w, uint64_t at)
         w->due = NEVER;
 }
 
-// Gives the flow a question that is due. False: it has no id left, or cannot take any now.
-static bool give_question(struct worker *w, struct flow *f)
+// The next flow in turn that can be given questions; NULL: none can, so what is due gets late.
+static struct flow *next_flow(struct worker *w)
 {
-    if ((uint16_t)(f->next + 1) == f->oldest || !w->load->transport->ready(f))
-        return false;
+    for (unsigned i = 0; i < w->load->flows; i++) {
+        struct flow *f = w->flows[w->turn];
+        w->turn = (w->turn + 1) % w->load->flows;
+        if ((uint16_t)(f->next + WORKER_BATCH - f->oldest) >= WORKER_BATCH && w->load->transport->ready(f))
+            return f;
+    }
+    return NULL;
+}
+
+static void give_question(struct worker *w, struct flow *f)
+{
     size_t number = picker_next(&w->picker);
     f->slots[f->next++] = (struct slot){.due = w->due, .question = (uint32_t)number & 0x3fffffff, .state = WAITING};
+    f->waiting++;
     w->outstanding++;
-    return true;
+    w->results.counts.due++;
+    results_second(&w->results, w->due)->due++;
 }
 
 // Sends what is due, through one flow. Returns true if there may be more.
 static bool send_due(struct worker *w)
 {
     uint64_t at = worker_now(w);
-    struct flow *f = w->flows[w->turn];
-    unsigned n = 0, taken = 0;
+    unsigned n = 0;
     if (w->due == NEVER && w->most > 0)
         schedule_more(w, at);
-    for (; w->due <= at && taken < WORKER_BATCH; taken++) {
-        w->results.counts.due++;
-        results_second(&w->results, w->due)->due++;
-        if (give_question(w, f))
-            n++;
-        else
-            w->results.counts.unsent++;
+    struct flow *f = w->due <= at ? next_flow(w) : NULL;
+    for (; f != NULL && w->due <= at && n < WORKER_BATCH; n++) {
+        give_question(w, f);
         schedule_more(w, at);
     }
-    if (taken > 0)
-        w->turn = (w->turn + 1) % w->load->flows;
     if (n > 0)
         w->load->transport->send(w, f, n);
-    return taken == WORKER_BATCH;
+    return n == WORKER_BATCH;
 }
 
 const struct question *flow_question(const struct worker *w, const struct flow *f, uint16_t id)
@@ -169,6 +173,7 @@ void flow_sent(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
 void flow_unsent(struct worker *w, struct flow *f, uint16_t id)
 {
     f->slots[id].state = FREE;
+    f->waiting--;
     w->outstanding--;
     w->results.counts.unsent++;
 }
@@ -197,11 +202,12 @@ static bool answers(const struct question *q, const uint8_t *message, size_t siz
     return questions == 0 ? rcode != 0 && rcode != 3 : same_question(q, message, size);
 }
 
-static void note_answer(struct worker *w, struct slot *slot, const uint8_t *message, uint64_t at)
+static void note_answer(struct worker *w, struct flow *f, struct slot *slot, const uint8_t *message, uint64_t at)
 {
     struct counts *c = &w->results.counts;
     uint64_t latency = at > slot->due ? at - slot->due : 0, service = latency > slot->lag ? latency - slot->lag : 0;
     slot->state = ANSWERED;
+    f->waiting--;
     w->outstanding--;
     c->rcodes[message[3] & 15]++;
     c->truncated += (message[2] & 2) != 0;
@@ -223,7 +229,7 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
     else if (!answers(flow_question(w, f, id), message, size))
         c->mismatched++;
     else if (slot->state == WAITING)
-        note_answer(w, slot, message, at);
+        note_answer(w, f, slot, message, at);
     else if (slot->state == ANSWERED)
         c->duplicates++;
     else
@@ -232,11 +238,12 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
 
 // --- time
 
-static void lose(struct worker *w, struct slot *slot, uint64_t latency)
+static void lose(struct worker *w, struct flow *f, struct slot *slot)
 {
     slot->state = LOST;
+    f->waiting--;
     w->outstanding--;
-    results_loss(&w->results, slot->due, latency);
+    results_loss(&w->results, slot->due, slot->lag + w->load->timeout_ns);
 }
 
 // Settles what has waited too long. Returns when the oldest one that still waits will have.
@@ -249,7 +256,7 @@ static uint64_t expire(struct worker *w, struct flow *f, uint64_t at)
             continue;
         if (end > at)
             return end;
-        lose(w, slot, slot->lag + w->load->timeout_ns);
+        lose(w, f, slot);
     }
     return NEVER;
 }
@@ -260,7 +267,7 @@ void flow_lost(struct worker *w, struct flow *f)
     for (; f->oldest != f->next; f->oldest++) {
         struct slot *slot = &f->slots[f->oldest];
         if (slot->state == WAITING)
-            lose(w, slot, slot->lag + w->load->timeout_ns);
+            lose(w, f, slot);
     }
 }
 

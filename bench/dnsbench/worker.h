@@ -31,7 +31,7 @@ struct transport {
     void (*close)(struct flow *f);
 };
 
-extern const struct transport transport_udp;
+extern const struct transport transport_udp, transport_stream;
 
 /// What all threads do.
 struct load {
@@ -45,8 +45,8 @@ struct load {
     uint32_t outstanding;      ///< 0: an open loop; else as many questions are on their way at a time, of all threads
     unsigned threads, flows;   ///< flows of each thread
     uint32_t per_connection;   ///< questions after which a connection is made anew; 0: never
-    struct ssl_ctx_st *tls;    ///< transport_tls
-    const char *tls_name;      ///< that the server's certificate is for; NULL: it is not checked
+    struct ssl_ctx_st *tls;    ///< transport_stream: DNS over TLS (RFC 7858); NULL: over TCP
+    const char *tls_name;      ///< that the server's certificate has to be for; NULL: any
     uint64_t timeout_ns;
     uint64_t start_ns; ///< in the monotonic clock's time: when the schedule begins
     atomic_bool stop;  ///< nothing more is sent; what is on its way is waited for
@@ -64,6 +64,7 @@ struct slot {
 struct flow {
     int fd;
     uint16_t next, oldest; ///< ids: the next to be given, the oldest whose end is not settled
+    uint32_t waiting;      ///< questions on their way
     struct slot slots[FLOW_IDS];
 };
 

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flows over TCP and TLS: one connection each, questions pipelined (RFC 7766), a new connection when the old one is
+// closed or has had its share.
+#include "dnsbench/worker.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define OUT_MAX ((size_t)256 << 10) // bytes that wait for the kernel before the connection gets nothing more
+#define IN_MAX (2 + 65535)
+
+struct stream {
+    struct flow flow; // first: what the worker knows
+    SSL *tls;
+    bool open;      // the connection, and TLS's handshake, are there
+    bool in_output; // epoll tells of room for output
+    uint32_t asked; // questions of this connection
+    uint32_t most;  // … at most; 0: any number
+    size_t out_len, out_pos, in_len;
+    uint8_t in[IN_MAX];
+    uint8_t out[OUT_MAX + WORKER_BATCH * 600];
+};
+
+// --- life
+
+static int begin(struct worker *w, struct stream *s)
+{
+    static const int one = 1;
+    s->flow.fd = worker_socket(w->load, SOCK_STREAM);
+    if (s->flow.fd < 0)
+        return CDNS_EIO;
+    (void)setsockopt(s->flow.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    s->out_len = s->out_pos = s->in_len = 0;
+    s->asked = 0;
+    s->most = w->load->per_connection;
+    s->in_output = true;
+    if (w->load->tls != NULL) {
+        s->tls = SSL_new(w->load->tls);
+        if (s->tls == NULL || SSL_set_fd(s->tls, s->flow.fd) != 1)
+            return CDNS_ENOMEM;
+        SSL_set_connect_state(s->tls);
+        if (w->load->tls_name != NULL &&
+            (SSL_set1_host(s->tls, w->load->tls_name) != 1 || SSL_set_tlsext_host_name(s->tls, w->load->tls_name) != 1))
+            return CDNS_ENOMEM;
+    }
+    return worker_watch(w, &s->flow, EPOLLIN | EPOLLOUT, false);
+}
+
+static int stream_open(struct worker *w, struct flow *f)
+{
+    return begin(w, (struct stream *)f);
+}
+
+static void stream_close(struct flow *f)
+{
+    struct stream *s = (struct stream *)f;
+    SSL_free(s->tls);
+    s->tls = NULL;
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+    s->open = false;
+}
+
+// The connection is over, however it ended. A new one takes its place; if there can be none, the flow stays without.
+static void reconnect(struct worker *w, struct stream *s)
+{
+    w->results.counts.closed++;
+    flow_lost(w, &s->flow);
+    stream_close(&s->flow);
+    if (begin(w, s) != 0)
+        stream_close(&s->flow);
+}
+
+static bool stream_ready(const struct flow *f)
+{
+    const struct stream *s = (const struct stream *)f;
+    return s->open && s->out_len - s->out_pos < OUT_MAX && (s->most == 0 || s->asked < s->most);
+}
+
+// --- bytes
+
+enum { AGAIN = 0, GONE = -1 };
+
+// Bytes read or written, AGAIN or GONE.
+static ssize_t tls_result(const struct stream *s, int n)
+{
+    if (n > 0)
+        return n;
+    int error = SSL_get_error(s->tls, n);
+    ERR_clear_error();
+    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? AGAIN : GONE;
+}
+
+static ssize_t plain_result(ssize_t n)
+{
+    if (n > 0)
+        return n;
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? AGAIN : GONE;
+}
+
+static ssize_t take_bytes(struct stream *s)
+{
+    size_t room = sizeof s->in - s->in_len;
+    if (s->tls != NULL)
+        return tls_result(s, SSL_read(s->tls, s->in + s->in_len, (int)room));
+    return plain_result(recv(s->flow.fd, s->in + s->in_len, room, 0));
+}
+
+static ssize_t give_bytes(struct stream *s)
+{
+    size_t left = s->out_len - s->out_pos;
+    if (s->tls != NULL)
+        return tls_result(s, SSL_write(s->tls, s->out + s->out_pos, (int)left));
+    return plain_result(send(s->flow.fd, s->out + s->out_pos, left, MSG_NOSIGNAL));
+}
+
+static void watch(struct worker *w, struct stream *s)
+{
+    bool wanted = s->out_len > s->out_pos;
+    if (wanted != s->in_output && worker_watch(w, &s->flow, EPOLLIN | (wanted ? EPOLLOUT : 0), true) == 0)
+        s->in_output = wanted;
+}
+
+// False: the connection is gone.
+static bool flush(struct worker *w, struct stream *s)
+{
+    ssize_t n = 1;
+    while (s->out_pos < s->out_len && (n = give_bytes(s)) > 0)
+        s->out_pos += (size_t)n;
+    if (s->out_pos == s->out_len)
+        s->out_len = s->out_pos = 0;
+    if (n == GONE) {
+        reconnect(w, s);
+        return false;
+    }
+    watch(w, s);
+    return true;
+}
+
+// --- questions and answers
+
+static void stream_send(struct worker *w, struct flow *f, unsigned n)
+{
+    struct stream *s = (struct stream *)f;
+    uint64_t at = worker_now(w);
+    if (s->out_pos > 0) {
+        memmove(s->out, s->out + s->out_pos, s->out_len - s->out_pos);
+        s->out_len -= s->out_pos;
+        s->out_pos = 0;
+    }
+    for (uint16_t id = (uint16_t)(f->next - n); id != f->next; id++) {
+        const struct question *q = flow_question(w, f, id);
+        uint8_t *to = s->out + s->out_len;
+        to[0] = (uint8_t)(q->size >> 8);
+        to[1] = (uint8_t)q->size;
+        to[2] = (uint8_t)(id >> 8);
+        to[3] = (uint8_t)id;
+        memcpy(to + 4, q->wire + 2, q->size - 2U);
+        s->out_len += 2U + q->size;
+        s->asked++;
+        flow_sent(w, f, id, at);
+    }
+    (void)flush(w, s);
+}
+
+// Hands over the whole messages that are there.
+static void take_messages(struct worker *w, struct stream *s, uint64_t at)
+{
+    size_t pos = 0;
+    while (s->in_len - pos >= 2) {
+        size_t size = (size_t)s->in[pos] << 8 | s->in[pos + 1];
+        if (s->in_len - pos - 2 < size)
+            break;
+        flow_take(w, &s->flow, s->in + pos + 2, size, at);
+        pos += 2 + size;
+    }
+    memmove(s->in, s->in + pos, s->in_len - pos);
+    s->in_len -= pos;
+}
+
+// False: the connection is gone.
+static bool receive(struct worker *w, struct stream *s)
+{
+    ssize_t n;
+    while ((n = take_bytes(s)) > 0) {
+        s->in_len += (size_t)n;
+        take_messages(w, s, worker_now(w));
+    }
+    return n != GONE;
+}
+
+// Is the connection there now? Then it is used.
+static bool establish(struct stream *s)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(s->flow.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
+        return false;
+    if (s->tls == NULL) {
+        s->open = true;
+        return true;
+    }
+    int n = SSL_do_handshake(s->tls);
+    s->open = n == 1;
+    return s->open || tls_result(s, n) == AGAIN;
+}
+
+static void stream_event(struct worker *w, struct flow *f, uint32_t events)
+{
+    struct stream *s = (struct stream *)f;
+    if (!s->open && !establish(s)) {
+        w->results.counts.refused++;
+        reconnect(w, s);
+        return;
+    }
+    if (!s->open || ((events & EPOLLOUT) != 0 && !flush(w, s)))
+        return;
+    bool alive = receive(w, s), over = s->most > 0 && s->asked >= s->most && f->waiting == 0;
+    if (!alive || over)
+        reconnect(w, s);
+}
+
+const struct transport transport_stream = {
+    .flow_size = sizeof(struct stream),
+    .open = stream_open,
+    .ready = stream_ready,
+    .send = stream_send,
+    .event = stream_event,
+    .close = stream_close,
+};
