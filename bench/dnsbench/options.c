@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,146 +169,215 @@ static int read_order(const char *text, struct options *o, char *error)
     return 0;
 }
 
-// --- the command line
-
-enum {
-    ORDER = 256,
-    EDNS,
-    DNSSEC,
-    NO_RECURSE,
-    SCHEDULE,
-    THREADS,
-    SOCKETS,
-    SOURCE,
-    SEED,
-    MAX_LAG,
-    UNLIMITED,
-    JSON,
-    CSV,
-    HGRM,
-    TCP,
-    TLS,
-    TLS_NAME,
-    TLS_CA,
-    PER_CONNECTION,
-    HTML,
-    QUIET,
-    HELP,
-    VERSION
-};
-
-static const struct option names[] = {
-    {"questions", required_argument, NULL, 'q'},
-    {"order", required_argument, NULL, ORDER},
-    {"edns", required_argument, NULL, EDNS},
-    {"dnssec", no_argument, NULL, DNSSEC},
-    {"no-recurse", no_argument, NULL, NO_RECURSE},
-    {"rate", required_argument, NULL, 'r'},
-    {"duration", required_argument, NULL, 'd'},
-    {"schedule", required_argument, NULL, SCHEDULE},
-    {"outstanding", required_argument, NULL, 'o'},
-    {"timeout", required_argument, NULL, 't'},
-    {"threads", required_argument, NULL, THREADS},
-    {"sockets", required_argument, NULL, SOCKETS},
-    {"source", required_argument, NULL, SOURCE},
-    {"seed", required_argument, NULL, SEED},
-    {"max-lag", required_argument, NULL, MAX_LAG},
-    {"unlimited", no_argument, NULL, UNLIMITED},
-    {"json", required_argument, NULL, JSON},
-    {"csv", required_argument, NULL, CSV},
-    {"hgrm", required_argument, NULL, HGRM},
-    {"html", required_argument, NULL, HTML},
-    {"tcp", no_argument, NULL, TCP},
-    {"tls", no_argument, NULL, TLS},
-    {"tls-name", required_argument, NULL, TLS_NAME},
-    {"tls-ca", required_argument, NULL, TLS_CA},
-    {"per-connection", required_argument, NULL, PER_CONNECTION},
-    {"quiet", no_argument, NULL, QUIET},
-    {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},
-    {NULL, 0, NULL, 0},
-};
-
-static int read_flag(int option, struct options *o)
+// services,headless,srv,ptr,pods
+static int read_names(const char *text, unsigned *out, char *error)
 {
-    o->message.do_ |= option == DNSSEC;
-    o->message.rd &= option != NO_RECURSE;
-    o->unlimited |= option == UNLIMITED;
-    o->quiet |= option == QUIET;
-    o->transport = option == TCP ? OVER_TCP : option == TLS ? OVER_TLS : o->transport;
-    o->help |= option == HELP;
-    o->version |= option == VERSION;
+    static const char *const names[] = {"services", "headless", "srv", "ptr", "pods"};
+    *out = 0;
+    while (*text != '\0') {
+        size_t n = strcspn(text, ","), i = 0;
+        while (i < sizeof names / sizeof names[0] && (strlen(names[i]) != n || memcmp(names[i], text, n) != 0))
+            i++;
+        if (i == sizeof names / sizeof names[0])
+            return fail(error, "--names %s: say some of services,headless,srv,ptr,pods", text);
+        *out |= 1U << i;
+        text += n + (text[n] == ',');
+    }
+    return *out != 0 ? 0 : fail(error, "--names: say some of services,headless,srv,ptr,pods");
+}
+
+// PERCENT[:NAME,NAME...]
+static int read_external(const char *text, struct options *o, char *error)
+{
+    char number[32];
+    size_t n = strcspn(text, ":");
+    snprintf(number, sizeof number, "%.*s", (int)n, text);
+    if (!read_number(number, 0, 100, &o->external))
+        return fail(error, "--external %s: say PERCENT or PERCENT:NAME,NAME", text);
+    if (text[n] == ':')
+        o->external_names = text + n + 1;
     return 0;
 }
 
-static int read_option(int option, const char *text, struct options *o, char *error)
+// --- the command line
+
+enum kind { FLAG, TEXT, WHOLE, RATE, PERCENT, DURATION, ADDRESS, OTHER };
+
+#define AT(field) offsetof(struct options, field)
+
+// An option whose value goes straight into a field. OTHER: read_other() knows what to do.
+static const struct spec {
+    const char *name;
+    enum kind kind;
+    size_t at;
+    double least, most; // WHOLE
+} specs[] = {
+    {"questions", TEXT, AT(questions), 0, 0},
+    {"manifests", OTHER, 0, 0, 0},
+    {"kubeconfig", TEXT, AT(kubeconfig), 0, 0},
+    {"context", TEXT, AT(context), 0, 0},
+    {"zone", TEXT, AT(zone), 0, 0},
+    {"names", OTHER, 0, 0, 0},
+    {"missing", PERCENT, AT(missing), 0, 0},
+    {"external", OTHER, 0, 0, 0},
+    {"order", OTHER, 0, 0, 0},
+    {"edns", OTHER, 0, 0, 0},
+    {"dnssec", FLAG, AT(message.do_), 0, 0},
+    {"no-recurse", OTHER, 0, 0, 0},
+    {"stub", FLAG, AT(stub), 0, 0},
+    {"ndots", WHOLE, AT(ndots), 0, 15},
+    {"search", TEXT, AT(search), 0, 0},
+    {"namespace", TEXT, AT(namespace_), 0, 0},
+    {"attempts", WHOLE, AT(attempts), 1, 5},
+    {"rate", RATE, AT(plan.rate), 0, 0},
+    {"duration", DURATION, AT(plan.duration_ns), 0, 0},
+    {"schedule", OTHER, 0, 0, 0},
+    {"outstanding", WHOLE, AT(outstanding), 1, 1e6},
+    {"find-knee", TEXT, AT(knee), 0, 0},
+    {"max", FLAG, AT(max), 0, 0},
+    {"timeout", DURATION, AT(timeout_ns), 0, 0},
+    {"threads", WHOLE, AT(threads), 1, THREADS_MAX},
+    {"sockets", WHOLE, AT(sockets), 1, SOCKETS_MAX},
+    {"source", ADDRESS, AT(source), 0, 0},
+    {"seed", OTHER, 0, 0, 0},
+    {"max-lag", DURATION, AT(max_lag_ns), 0, 0},
+    {"unlimited", FLAG, AT(unlimited), 0, 0},
+    {"check", FLAG, AT(check), 0, 0},
+    {"reference", ADDRESS, AT(reference), 0, 0},
+    {"churn", RATE, AT(churn), 0, 0},
+    {"pid", WHOLE, AT(pid), 1, 4194304},
+    {"json", TEXT, AT(json), 0, 0},
+    {"csv", TEXT, AT(csv), 0, 0},
+    {"hgrm", TEXT, AT(hgrm), 0, 0},
+    {"html", TEXT, AT(html), 0, 0},
+    {"tcp", OTHER, 0, 0, 0},
+    {"tls", OTHER, 0, 0, 0},
+    {"tls-name", TEXT, AT(tls_name), 0, 0},
+    {"tls-ca", TEXT, AT(tls_ca), 0, 0},
+    {"per-connection", WHOLE, AT(per_connection), 1, 1e9},
+    {"quiet", FLAG, AT(quiet), 0, 0},
+    {"help", FLAG, AT(help), 0, 0},
+    {"version", FLAG, AT(version), 0, 0},
+};
+#define SPECS (sizeof specs / sizeof specs[0])
+
+static const char *const letters[] = {"qquestions", "rrate", "dduration", "ooutstanding", "ttimeout"};
+
+static int read_other(const char *name, const char *text, struct options *o, char *error)
 {
     unsigned number = 0;
     int rc = 0;
-    switch (option) {
-    case 'q':
-        o->questions = text;
-        return 0;
-    case 'r':
-        return want_rate("rate", text, &o->plan.rate, error);
-    case 'd':
-        return want_duration("duration", text, &o->plan.duration_ns, error);
-    case 't':
-        return want_duration("timeout", text, &o->timeout_ns, error);
-    case 'o':
-        return want_unsigned("outstanding", text, 1, 1e6, &o->outstanding, error);
-    case ORDER:
-        return read_order(text, o, error);
-    case EDNS:
-        rc = want_unsigned("edns", text, 512, 65535, &number, error);
+    if (strcmp(name, "manifests") == 0) {
+        if (o->nmanifests == OPTIONS_PATHS)
+            return fail(error, "--manifests can be given %d times: name a folder", OPTIONS_PATHS);
+        o->manifests[o->nmanifests++] = text;
+    } else if (strcmp(name, "names") == 0) {
+        rc = read_names(text, &o->names, error);
+    } else if (strcmp(name, "external") == 0) {
+        rc = read_external(text, o, error);
+    } else if (strcmp(name, "order") == 0) {
+        rc = read_order(text, o, error);
+    } else if (strcmp(name, "schedule") == 0) {
+        rc = read_schedule(text, &o->plan, error);
+    } else if (strcmp(name, "edns") == 0) {
+        rc = want_unsigned(name, text, 512, 65535, &number, error);
         o->message.edns = true;
         o->message.edns_size = (uint16_t)number;
-        return rc;
-    case SCHEDULE:
-        return read_schedule(text, &o->plan, error);
-    case THREADS:
-        return want_unsigned("threads", text, 1, THREADS_MAX, &o->threads, error);
-    case SOCKETS:
-        return want_unsigned("sockets", text, 1, SOCKETS_MAX, &o->sockets, error);
-    case SOURCE:
-        return read_address(text, 0, &o->source) ? 0 : fail(error, "--source %s: this is no IP address", text);
-    case SEED:
-        rc = want_unsigned("seed", text, 0, UINT32_MAX, &number, error);
+    } else if (strcmp(name, "seed") == 0) {
+        rc = want_unsigned(name, text, 0, UINT32_MAX, &number, error);
         o->seed = number;
-        return rc;
-    case MAX_LAG:
-        return want_duration("max-lag", text, &o->max_lag_ns, error);
-    case TLS_NAME:
-        o->tls_name = text;
-        return 0;
-    case TLS_CA:
-        o->tls_ca = text;
-        return 0;
-    case PER_CONNECTION:
-        return want_unsigned("per-connection", text, 1, 1e9, &o->per_connection, error);
-    case JSON:
-        o->json = text;
-        return 0;
-    case CSV:
-        o->csv = text;
-        return 0;
-    case HGRM:
-        o->hgrm = text;
-        return 0;
-    case HTML:
-        o->html = text;
-        return 0;
-    default:
-        return read_flag(option, o);
+    } else if (strcmp(name, "no-recurse") == 0) {
+        o->message.rd = false;
+    } else {
+        o->transport = strcmp(name, "tcp") == 0 ? OVER_TCP : OVER_TLS;
     }
+    return rc;
+}
+
+static int read_option(const struct spec *spec, const char *text, struct options *o, char *error)
+{
+    void *at = (char *)o + spec->at;
+    switch (spec->kind) {
+    case FLAG:
+        *(bool *)at = true;
+        return 0;
+    case TEXT:
+        *(const char **)at = text;
+        return 0;
+    case WHOLE:
+        return want_unsigned(spec->name, text, spec->least, spec->most, at, error);
+    case RATE:
+        return want_rate(spec->name, text, at, error);
+    case PERCENT:
+        return read_number(text, 0, 100, at) ? 0 : fail(error, "--%s %s: say a percentage, 0 to 100", spec->name, text);
+    case DURATION:
+        return want_duration(spec->name, text, at, error);
+    case ADDRESS:
+        return read_address(text, strcmp(spec->name, "source") == 0 ? 0 : 53, at)
+                   ? 0
+                   : fail(error, "--%s %s: this is no IP address (names are not looked up)", spec->name, text);
+    case OTHER:
+        break;
+    }
+    return read_other(spec->name, text, o, error);
+}
+
+// Does the option take no value?
+static bool is_alone(const struct spec *spec)
+{
+    return spec->kind == FLAG || strcmp(spec->name, "no-recurse") == 0 || strcmp(spec->name, "tcp") == 0 ||
+           strcmp(spec->name, "tls") == 0;
+}
+
+static int read_all(int argc, char **argv, struct options *o, char *error)
+{
+    struct option names[SPECS + 1] = {0};
+    for (size_t i = 0; i < SPECS; i++)
+        names[i] =
+            (struct option){specs[i].name, is_alone(&specs[i]) ? no_argument : required_argument, NULL, 256 + (int)i};
+    for (size_t i = 0; i < SPECS; i++)
+        for (size_t l = 0; l < sizeof letters / sizeof letters[0]; l++)
+            if (strcmp(letters[l] + 1, specs[i].name) == 0)
+                names[i].val = letters[l][0];
+    optind = 0;
+    opterr = 0;
+    for (int option; (option = getopt_long(argc, argv, "+:q:r:d:o:t:", names, NULL)) != -1;) {
+        if (option == '?')
+            return fail(error, "there is no option %s: --help lists them", argv[optind - 1]);
+        if (option == ':')
+            return fail(error, "%s needs a value: --help says which", argv[optind - 1]);
+        size_t i = 0;
+        while (names[i].val != option)
+            i++;
+        int rc = read_option(&specs[i], optarg, o, error);
+        if (rc != 0 || o->help || o->version)
+            return rc;
+    }
+    return 0;
 }
 
 // What only the options together can have wrong.
 static int check(const struct options *o, char *error)
 {
     double most = o->plan.rate > o->plan.to_rate ? o->plan.rate : o->plan.to_rate;
-    if (o->questions == NULL)
-        return fail(error, "what is to be asked? Name a file of \"NAME TYPE\" lines: --questions FILE");
+    bool cluster = o->nmanifests > 0 || o->kubeconfig != NULL;
+    if (o->questions == NULL && !cluster)
+        return fail(error, "what is to be asked? Name a file of \"NAME TYPE\" lines, --questions FILE, or a cluster, "
+                           "--manifests PATH or --kubeconfig FILE");
+    if (o->questions != NULL && cluster && o->churn == 0)
+        return fail(error, "--questions and a cluster are two answers to what is to be asked: leave one out");
+    if (o->nmanifests > 0 && o->kubeconfig != NULL)
+        return fail(error, "--manifests and --kubeconfig are two clusters: leave one out");
+    if (o->check && (o->questions != NULL || !cluster))
+        return fail(error, "--check takes its answers from --manifests or --kubeconfig: name one, or a --reference");
+    if (o->check && o->reference.sa.sa_family != AF_UNSPEC)
+        return fail(error, "--check and --reference are two opinions: leave one out");
+    if (o->churn > 0 && o->kubeconfig == NULL)
+        return fail(error, "--churn changes objects of an API: name it, --kubeconfig FILE");
+    if (o->missing + o->external > 100)
+        return fail(error, "--missing and --external are more than all questions");
+    if (o->max && o->knee != NULL)
+        return fail(error, "--max and --find-knee are two searches: leave one out");
     if (o->source.sa.sa_family != AF_UNSPEC && o->source.sa.sa_family != o->server.sa.sa_family)
         return fail(error, "--source and the server are not of one family: both IPv4, or both IPv6");
     if (o->unlimited)
@@ -315,8 +385,9 @@ static int check(const struct options *o, char *error)
     if (o->outstanding == 0 && most > SAFE_RATE)
         return fail(error, "%.0f questions a second are more than %.0f: if the server is yours, add --unlimited", most,
                     SAFE_RATE);
-    if (o->outstanding > 0)
-        return fail(error, "--outstanding asks as fast as the server answers: if it is yours, add --unlimited");
+    if (o->outstanding > 0 || o->max)
+        return fail(error, "--%s asks as fast as the server answers: if it is yours, add --unlimited",
+                    o->max ? "max" : "outstanding");
     if (o->plan.duration_ns > SAFE_DURATION_NS)
         return fail(error, "this takes more than five minutes: if that is meant, add --unlimited");
     return 0;
@@ -327,22 +398,20 @@ int options_read(int argc, char **argv, struct options *o, char *error)
     *o = (struct options){.message = {.rd = true, .edns_size = 1232},
                           .plan = {.rate = 1000, .duration_ns = UINT64_C(10000000000)},
                           .zipf = 1,
+                          .zone = "cluster.local",
+                          .names = NAMES_ALL,
+                          .external_names = "www.example.com,example.org",
+                          .ndots = 5,
+                          .attempts = 2,
+                          .namespace_ = "default",
                           .threads = 1,
                           .sockets = 16,
                           .timeout_ns = UINT64_C(2000000000),
                           .max_lag_ns = UINT64_C(1000000),
                           .seed = (uint64_t)time(NULL)};
-    optind = 0;
-    opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, "+:q:r:d:o:t:", names, NULL)) != -1;) {
-        if (option == '?')
-            return fail(error, "there is no option %s: --help lists them", argv[optind - 1]);
-        if (option == ':')
-            return fail(error, "%s needs a value: --help says which", argv[optind - 1]);
-        int rc = read_option(option, optarg, o, error);
-        if (rc != 0 || o->help || o->version)
-            return rc;
-    }
+    int rc = read_all(argc, argv, o, error);
+    if (rc != 0 || o->help || o->version)
+        return rc;
     o->message.edns |= o->message.do_;
     o->plan.seed = o->seed;
     if (argc - optind != 1)

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dnsbench/digest.h"
+
+#include <clusterdns/name.h>
+#include <clusterdns/record.h>
+#include <ctype.h>
+#include <string.h>
+
+#define HEADER 12
+#define POINTERS_MAX 64
+
+uint64_t digest_of_rcode(unsigned rcode)
+{
+    return rcode * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+// FNV-1a, mixed at the end: records add up, so that their order says nothing.
+static uint64_t hash(uint64_t h, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ data[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static uint64_t hash_lower(uint64_t h, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ (uint8_t)tolower(data[i])) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+// Bytes before the name in these types' rdata; -1: there is none, or none that may be compressed.
+static int before_name(uint16_t type)
+{
+    switch (type) {
+    case RR_CNAME:
+    case RR_NS:
+    case RR_PTR:
+        return 0;
+    case RR_MX:
+        return 2;
+    case RR_SRV:
+        return 6;
+    default:
+        return -1;
+    }
+}
+
+uint64_t digest_with(uint64_t digest, const uint8_t *owner, uint16_t type, const uint8_t *rdata, size_t rdata_size)
+{
+    const uint8_t head[2] = {(uint8_t)(type >> 8), (uint8_t)type};
+    int before = before_name(type);
+    size_t fixed = before < 0 || (size_t)before > rdata_size ? rdata_size : (size_t)before;
+    uint64_t h = hash(UINT64_C(0xcbf29ce484222325), head, sizeof head);
+    h = hash_lower(h, owner, name_length(owner));
+    h = hash(h, rdata, fixed);
+    h = hash_lower(h, rdata + fixed, rdata_size - fixed);
+    return digest + mix(h);
+}
+
+// Reads a name at `*at` without its compression into `out` (NAME_MAX_WIRE bytes). Returns its length; 0: malformed.
+static size_t read_name(const uint8_t *message, size_t size, size_t *at, uint8_t *out)
+{
+    size_t pos = *at, n = 0;
+    bool jumped = false;
+    for (unsigned pointers = 0; pos < size;) {
+        uint8_t length = message[pos];
+        if ((length & 0xc0) == 0xc0) {
+            if (pos + 2 > size || ++pointers > POINTERS_MAX)
+                return 0;
+            if (!jumped)
+                *at = pos + 2;
+            jumped = true;
+            pos = (size_t)(length & 0x3f) << 8 | message[pos + 1];
+            continue;
+        }
+        if (length > 63 || pos + 1 + length > size || n + 1 + length > NAME_MAX_WIRE)
+            return 0;
+        memcpy(out + n, message + pos, 1U + length);
+        n += 1U + length;
+        pos += 1U + length;
+        if (length == 0) {
+            if (!jumped)
+                *at = pos;
+            return n;
+        }
+    }
+    return 0;
+}
+
+static unsigned number_at(const uint8_t *p)
+{
+    return (unsigned)p[0] << 8 | p[1];
+}
+
+// The rdata of a record without compression; false: malformed.
+static bool plain_rdata(const uint8_t *message, size_t size, size_t at, size_t length, uint16_t type, uint8_t *out,
+                        size_t *out_size)
+{
+    int before = before_name(type);
+    if (before < 0)
+        return false;
+    size_t name_at = at + (size_t)before;
+    if ((size_t)before >= length)
+        return false;
+    memcpy(out, message + at, (size_t)before);
+    size_t n = read_name(message, size, &name_at, out + before);
+    *out_size = (size_t)before + n;
+    return n > 0 && name_at == at + length;
+}
+
+bool digest_of_message(const uint8_t *message, size_t size, uint64_t *digest)
+{
+    uint8_t owner[NAME_MAX_WIRE], plain[8 + NAME_MAX_WIRE];
+    size_t at = HEADER;
+    if (size < HEADER)
+        return false;
+    uint64_t sum = digest_of_rcode(message[3] & 15);
+    for (unsigned i = number_at(message + 4); i > 0; i--, at += 4)
+        if (read_name(message, size, &at, owner) == 0)
+            return false;
+    for (unsigned i = number_at(message + 6); i > 0; i--) {
+        if (read_name(message, size, &at, owner) == 0 || at + 10 > size)
+            return false;
+        uint16_t type = (uint16_t)number_at(message + at);
+        size_t length = number_at(message + at + 8), rdata_size = length;
+        const uint8_t *rdata = message + at + 10;
+        if (at + 10 + length > size)
+            return false;
+        if (before_name(type) >= 0) {
+            if (!plain_rdata(message, size, at + 10, length, type, plain, &rdata_size))
+                return false;
+            rdata = plain;
+        }
+        sum = digest_with(sum, owner, type, rdata, rdata_size);
+        at += 10 + length;
+    }
+    *digest = sum;
+    return true;
+}
