@@ -214,6 +214,7 @@ static void table_of_times(const struct run *run, FILE *file)
 static void table_of_counts(const struct run *run, FILE *file)
 {
     const struct counts *c = &run->results->counts;
+    const struct check_counts *k = run->check;
     const struct {
         const char *name;
         uint64_t value;
@@ -225,7 +226,11 @@ static void table_of_counts(const struct run *run, FILE *file)
                 {"twice", c->duplicates},
                 {"wrong", c->mismatched + c->strange},
                 {"refused", c->refused},
-                {"not sent", c->unsent}};
+                {"not sent", c->unsent},
+                {"right answers", k != NULL ? k->right : 0},
+                {"wrong answers", k != NULL ? k->wrong : 0},
+                {"stale answers", k != NULL ? k->stale : 0},
+                {"answers not judged", k != NULL ? k->unjudged : 0}};
     fputs("<table id=\"counts\">\n", file);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].value > 0 || i < 3)

@@ -2,6 +2,7 @@
 // dnsbench: a load tester for DNS servers. See docs/dnsbench.md.
 #include "dnsbench/compare.h"
 #include "dnsbench/html.h"
+#include "dnsbench/judge.h"
 #include "dnsbench/options.h"
 #include "dnsbench/report.h"
 #include "dnsbench/worker.h"
@@ -20,7 +21,7 @@
 #define VIEW_NS UINT64_C(1000000000)    // between two looks at a run
 #define SILENCE_NS UINT64_C(5000000000) // … without an answer, and the run is ended
 
-enum { VALID, FAILED, WRONG_ARGUMENTS, INVALID, WORSE };
+enum { VALID, FAILED, WRONG_ARGUMENTS, INVALID, WORSE, NOT_RIGHT };
 
 static volatile sig_atomic_t interrupted;
 
@@ -160,7 +161,11 @@ static int report(const struct run *run)
     status |= write_file(run->options->csv, report_csv, run);
     status |= write_file(run->options->hgrm, write_hgrm, run);
     status |= write_file(run->options->html, html_write, run);
-    return status != 0 ? FAILED : report_invalid(run, reasons) > 0 ? INVALID : VALID;
+    if (status != 0)
+        return FAILED;
+    if (report_invalid(run, reasons) > 0)
+        return INVALID;
+    return run->check != NULL && run->check->wrong + run->check->stale > 0 ? NOT_RIGHT : VALID;
 }
 
 static int run_load(struct load *load, const struct options *o)
@@ -176,9 +181,15 @@ static int run_load(struct load *load, const struct options *o)
     atomic_store(&load->stop, stopped != NULL);
     if (finish(threads, load->threads, &sum) != 0 && status == 0)
         status = complain(FAILED, error_text(CDNS_ENOMEM), NULL);
+    struct run run = {
+        .options = o, .results = &sum, .took_ns = clock_monotonic_ns() - load->start_ns, .stopped = stopped};
+    struct check_counts checked;
+    if (load->check != NULL) {
+        check_end(load->check, &checked);
+        run.check = &checked;
+    }
     if (status == 0)
-        status = report(&(struct run){
-            .options = o, .results = &sum, .took_ns = clock_monotonic_ns() - load->start_ns, .stopped = stopped});
+        status = report(&run);
     results_free(&sum);
     free(threads);
     return status;
@@ -260,12 +271,17 @@ int main(int argc, char **argv)
                         .timeout_ns = o.timeout_ns};
     if (o.transport == OVER_TLS && (load.tls = tls_context(&o)) == NULL)
         return FAILED;
+    struct judge judge = {0};
+    if (judge_begin(&judge, &o, &questions, error) != 0)
+        return complain(FAILED, error, NULL);
+    load.check = judge.check;
     struct alias *zipf = o.order == PICK_ZIPF ? picker_zipf_table(questions.n, o.zipf) : NULL;
     load.zipf = zipf;
     (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
     (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
     int status =
         o.order == PICK_ZIPF && zipf == NULL ? complain(FAILED, error_text(CDNS_ENOMEM), NULL) : run_load(&load, &o);
+    judge_end(&judge);
     free(zipf);
     SSL_CTX_free(load.tls);
     questions_free(&questions);

@@ -4,6 +4,7 @@
 #include <clusterdns/arena.h>
 #include <clusterdns/message.h>
 #include <clusterdns/name.h>
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,21 @@ const char *question_text(const struct question *q, char *out, size_t size)
     name_to_text(q->wire + HEADER, name);
     snprintf(out, size, "%s %s", name, rr_type_text(q->qtype, type));
     return out;
+}
+
+// Lengths of labels are no letters.
+bool question_is_of(const struct question *q, const uint8_t *message, size_t size)
+{
+    const uint8_t *asked = q->wire + HEADER, *given = message + HEADER;
+    size_t n = q->name_size + 4U;
+    if (size < HEADER + n)
+        return false;
+    if (memcmp(asked, given, n) == 0)
+        return true;
+    for (size_t i = 0; i < q->name_size; i++)
+        if (tolower(asked[i]) != tolower(given[i]))
+            return false;
+    return memcmp(asked + q->name_size, given + q->name_size, 4) == 0;
 }
 
 // --- the order

@@ -39,6 +39,9 @@ void questions_free(struct questions *set);
 /// The text of a question, "name. TYPE", for messages; `out` has `size` bytes. Returns `out`.
 const char *question_text(const struct question *q, char *out, size_t size);
 
+/// Is the question of a message the same: name without letters' case, type, class?
+bool question_is_of(const struct question *q, const uint8_t *message, size_t size);
+
 enum pick_order {
     PICK_IN_TURN, ///< one after the other, threads side by side, from the first again after the last
     PICK_UNIFORM, ///< by chance, each as often

@@ -97,6 +97,18 @@ static void print_times(const char *what, const struct histogram *h, FILE *file)
     fprintf(file, "%11s\n", report_time(histogram_max(h), text));
 }
 
+static void print_check(const struct check_counts *c, FILE *file)
+{
+    uint64_t all = c->right + c->wrong + c->stale + c->unjudged;
+    fprintf(file, "\n  answers checked\n");
+    print_line(file, "right", c->right, all);
+    print_line(file, "wrong", c->wrong, all);
+    print_line(file, "stale", c->stale, all);
+    print_line(file, "not judged", c->unjudged, all);
+    for (unsigned i = 0; i < c->examples; i++)
+        fprintf(file, "    %s\n", c->example[i]);
+}
+
 void report_text(const struct run *run, FILE *file)
 {
     char reasons[REPORT_REASONS][160];
@@ -111,6 +123,8 @@ void report_text(const struct run *run, FILE *file)
     print_times("lag", run->results->lag, file);
     fprintf(file, "\n  latency: from when a question was due to its answer, lost ones included; service: from when it "
                   "was sent\n");
+    if (run->check != NULL)
+        print_check(run->check, file);
     for (unsigned i = 0; i < invalid; i++)
         fprintf(file, "  INVALID: %s\n", reasons[i]);
 }
@@ -191,6 +205,15 @@ static json_t *options_json(const struct options *o)
                      (int)o->threads, "sockets", (int)o->sockets, "seed", (json_int_t)o->seed);
 }
 
+static json_t *check_json(const struct check_counts *c)
+{
+    json_t *examples = json_array();
+    for (unsigned i = 0; i < c->examples; i++)
+        json_array_append_new(examples, json_string(c->example[i]));
+    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "right", (json_int_t)c->right, "wrong", (json_int_t)c->wrong, "stale",
+                     (json_int_t)c->stale, "unjudged", (json_int_t)c->unjudged, "examples", examples);
+}
+
 int report_json(const struct run *run, FILE *file)
 {
     char reasons[REPORT_REASONS][160];
@@ -202,6 +225,8 @@ int report_json(const struct run *run, FILE *file)
                             "lag_ns", times_json(run->results->lag), "seconds", seconds_json(run->results));
     if (all == NULL)
         return CDNS_ENOMEM;
+    if (run->check != NULL)
+        json_object_set_new(all, "check", check_json(run->check));
     for (unsigned i = 0; i < invalid; i++)
         json_array_append_new(json_object_get(all, "invalid"), json_string(reasons[i]));
     int rc = json_dumpf(all, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF ? 0 : CDNS_EIO;

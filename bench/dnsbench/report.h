@@ -2,6 +2,7 @@
 #pragma once
 /// \file
 /// What a run came to, for people and for programs.
+#include "dnsbench/check.h"
 #include "dnsbench/options.h"
 #include "dnsbench/results.h"
 #include <stdbool.h>
@@ -11,8 +12,9 @@
 struct run {
     const struct options *options;
     const struct results *results;
-    uint64_t took_ns;    ///< from the schedule's start to the end of the last thread
-    const char *stopped; ///< why it ended early; NULL: it did not
+    uint64_t took_ns;                 ///< from the schedule's start to the end of the last thread
+    const struct check_counts *check; ///< NULL: answers were not checked
+    const char *stopped;              ///< why it ended early; NULL: it did not
 };
 
 #define REPORT_REASONS 4

@@ -2,7 +2,6 @@
 #include "dnsbench/worker.h"
 
 #include <clusterdns/clock.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +65,7 @@ int worker_new(const struct load *load, unsigned part, struct worker **out)
     struct worker *w = calloc(1, sizeof *w);
     if (w == NULL)
         return CDNS_ENOMEM;
-    *w = (struct worker){.load = load, .most = load->outstanding / load->threads};
+    *w = (struct worker){.load = load, .part = part, .most = load->outstanding / load->threads};
     w->most += part < load->outstanding % load->threads;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->flows = calloc(load->flows, sizeof *w->flows);
@@ -180,29 +179,15 @@ void flow_unsent(struct worker *w, struct flow *f, uint16_t id)
 
 // --- receiving
 
-// The same bytes, letters without case (lengths of labels are no letters).
-static bool same_question(const struct question *q, const uint8_t *message, size_t size)
-{
-    const uint8_t *asked = q->wire + HEADER, *given = message + HEADER;
-    size_t n = q->name_size + 4U;
-    if (size < HEADER + n)
-        return false;
-    if (memcmp(asked, given, n) == 0)
-        return true;
-    for (size_t i = 0; i < q->name_size; i++)
-        if (tolower(asked[i]) != tolower(given[i]))
-            return false;
-    return memcmp(asked + q->name_size, given + q->name_size, 4) == 0;
-}
-
 // An error may come without the question (RFC 1035 §4.1.1 leaves that open).
 static bool answers(const struct question *q, const uint8_t *message, size_t size)
 {
     unsigned rcode = message[3] & 15, questions = (unsigned)message[4] << 8 | message[5];
-    return questions == 0 ? rcode != 0 && rcode != 3 : same_question(q, message, size);
+    return questions == 0 ? rcode != 0 && rcode != 3 : question_is_of(q, message, size);
 }
 
-static void note_answer(struct worker *w, struct flow *f, struct slot *slot, const uint8_t *message, uint64_t at)
+static void note_answer(struct worker *w, struct flow *f, struct slot *slot, const uint8_t *message, size_t size,
+                        uint64_t at)
 {
     struct counts *c = &w->results.counts;
     uint64_t latency = at > slot->due ? at - slot->due : 0, service = latency > slot->lag ? latency - slot->lag : 0;
@@ -212,6 +197,8 @@ static void note_answer(struct worker *w, struct flow *f, struct slot *slot, con
     c->rcodes[message[3] & 15]++;
     c->truncated += (message[2] & 2) != 0;
     results_answer(&w->results, slot->due, latency, service);
+    if (w->load->check != NULL)
+        check_answer(w->load->check, w->part, slot->question, message, size, w->load->start_ns + at);
 }
 
 void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t size, uint64_t at)
@@ -229,7 +216,7 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
     else if (!answers(flow_question(w, f, id), message, size))
         c->mismatched++;
     else if (slot->state == WAITING)
-        note_answer(w, f, slot, message, at);
+        note_answer(w, f, slot, message, size, at);
     else if (slot->state == ANSWERED)
         c->duplicates++;
     else

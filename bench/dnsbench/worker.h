@@ -3,6 +3,7 @@
 /// \file
 /// A thread of load. It takes what is due by its schedule, gives it to flows (sockets or connections) in turn, and
 /// accounts for everything that comes back; how bytes travel is the transport's part: udp.c, stream.c.
+#include "dnsbench/check.h"
 #include "dnsbench/questions.h"
 #include "dnsbench/results.h"
 #include "dnsbench/schedule.h"
@@ -48,8 +49,9 @@ struct load {
     struct ssl_ctx_st *tls;    ///< transport_stream: DNS over TLS (RFC 7858); NULL: over TCP
     const char *tls_name;      ///< that the server's certificate has to be for; NULL: any
     uint64_t timeout_ns;
-    uint64_t start_ns; ///< in the monotonic clock's time: when the schedule begins
-    atomic_bool stop;  ///< nothing more is sent; what is on its way is waited for
+    uint64_t start_ns;   ///< in the monotonic clock's time: when the schedule begins
+    struct check *check; ///< that answers are given to; NULL: none
+    atomic_bool stop;    ///< nothing more is sent; what is on its way is waited for
 };
 
 /// A question on its way, by its id.
@@ -70,6 +72,7 @@ struct flow {
 
 struct worker {
     const struct load *load;
+    unsigned part; ///< of the load
     struct results results;
     struct schedule schedule;
     struct picker picker;
