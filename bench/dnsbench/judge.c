@@ -12,16 +12,38 @@ static int fail(char *error, const char *why)
     return CDNS_ECONFIG;
 }
 
+// check_source.look: the answers that stand beside the questions.
+static int look_at_file(void *arg, struct check *c, bool first, const uint32_t *asked, size_t n, char *error)
+{
+    const struct questions *set = arg;
+    bool any = false;
+    (void)asked, (void)n;
+    if (!first)
+        return 0;
+    for (size_t i = 0; i < set->n; i++)
+        if (set->all[i].judged) {
+            check_expect(c, (uint32_t)i, set->all[i].expected);
+            any = true;
+        }
+    snprintf(error, QUESTIONS_ERROR_MAX,
+             "no line of the questions' file has an answer: say NAME TYPE ANSWER, or name a "
+             "--reference");
+    return any ? 0 : CDNS_ECONFIG;
+}
+
 int judge_begin(struct judge *j, const struct options *o, const struct questions *set, char *error)
 {
     char why[QUESTIONS_ERROR_MAX];
     *j = (struct judge){0};
-    if (o->reference.sa.sa_family == AF_UNSPEC)
+    struct check_source source = {look_at_file, (void *)(uintptr_t)set};
+    if (o->reference.sa.sa_family != AF_UNSPEC) {
+        j->reference = reference_new(&o->reference, set);
+        if (j->reference == NULL)
+            return fail(error, strerror(errno));
+        source = (struct check_source){reference_look, j->reference};
+    } else if (!o->check) {
         return 0;
-    j->reference = reference_new(&o->reference, set);
-    if (j->reference == NULL)
-        return fail(error, strerror(errno));
-    const struct check_source source = {reference_look, j->reference};
+    }
     int rc = check_new(set, o->threads, &source, &j->check, why);
     if (rc == 0)
         return 0;

@@ -265,6 +265,7 @@ int main(int argc, char **argv)
                         .order = o.order,
                         .seed = o.seed,
                         .plan = o.plan,
+                        .queries = o.queries,
                         .outstanding = o.outstanding,
                         .threads = o.threads,
                         .flows = o.sockets,

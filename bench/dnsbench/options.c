@@ -235,6 +235,7 @@ static const struct spec {
     {"outstanding", WHOLE, AT(outstanding), 1, 1e6},
     {"find-knee", TEXT, AT(knee), 0, 0},
     {"max", FLAG, AT(max), 0, 0},
+    {"queries", OTHER, 0, 0, 0},
     {"timeout", DURATION, AT(timeout_ns), 0, 0},
     {"threads", WHOLE, AT(threads), 1, THREADS_MAX},
     {"sockets", WHOLE, AT(sockets), 1, SOCKETS_MAX},
@@ -286,6 +287,9 @@ static int read_other(const char *name, const char *text, struct options *o, cha
     } else if (strcmp(name, "seed") == 0) {
         rc = want_unsigned(name, text, 0, UINT32_MAX, &number, error);
         o->seed = number;
+    } else if (strcmp(name, "queries") == 0) {
+        rc = want_unsigned(name, text, 1, UINT32_MAX, &number, error);
+        o->queries = number;
     } else if (strcmp(name, "no-recurse") == 0) {
         o->message.rd = false;
     } else {
@@ -368,8 +372,6 @@ static int check(const struct options *o, char *error)
         return fail(error, "--questions and a cluster are two answers to what is to be asked: leave one out");
     if (o->nmanifests > 0 && o->kubeconfig != NULL)
         return fail(error, "--manifests and --kubeconfig are two clusters: leave one out");
-    if (o->check && (o->questions != NULL || !cluster))
-        return fail(error, "--check takes its answers from --manifests or --kubeconfig: name one, or a --reference");
     if (o->check && o->reference.sa.sa_family != AF_UNSPEC)
         return fail(error, "--check and --reference are two opinions: leave one out");
     if (o->churn > 0 && o->kubeconfig == NULL)

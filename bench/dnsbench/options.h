@@ -44,6 +44,7 @@ struct options {
     const char *namespace_;
     // When.
     struct schedule_plan plan;
+    uint64_t queries;     ///< after so many it ends; 0: it does not
     uint32_t outstanding; ///< 0: an open loop
     const char *knee;     ///< --find-knee's objective; NULL: no search
     bool max;             ///< the highest rate of a closed loop is looked for

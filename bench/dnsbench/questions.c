@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/questions.h"
 
+#include "dnsbench/digest.h"
 #include <clusterdns/arena.h>
+#include <clusterdns/ip.h>
 #include <clusterdns/message.h>
 #include <clusterdns/name.h>
 #include <ctype.h>
@@ -47,6 +49,35 @@ static int add(struct questions *set, size_t *room, const struct question_option
     return 0;
 }
 
+// One record of an expected answer. False: it is none of this type.
+static bool expect_record(struct question *q, const char *text)
+{
+    uint8_t name[NAME_MAX_WIRE];
+    struct ip_address address;
+    const uint8_t *owner = q->wire + HEADER;
+    if (q->qtype == RR_A || q->qtype == RR_AAAA) {
+        if (!ip_read(text, &address) || (address.len == 4) != (q->qtype == RR_A))
+            return false;
+        q->expected = digest_with(q->expected, owner, q->qtype, address.bytes, address.len);
+        return true;
+    }
+    if ((q->qtype != RR_CNAME && q->qtype != RR_NS && q->qtype != RR_PTR) || name_from_text(text, name) != 0)
+        return false;
+    q->expected = digest_with(q->expected, owner, q->qtype, name, name_length(name));
+    return true;
+}
+
+// False: this is no answer.
+static bool expect(struct question *q, const char *text)
+{
+    int rcode = strcmp(text, "NODATA") == 0 ? RCODE_NOERROR : rcode_from_text(text);
+    bool first = !q->judged;
+    q->judged = true;
+    if (first)
+        q->expected = digest_of_rcode(rcode >= 0 ? (unsigned)rcode : RCODE_NOERROR);
+    return first && rcode >= 0 ? true : expect_record(q, text);
+}
+
 static int read_line(struct questions *set, size_t *room, const struct question_options *o, char *line,
                      const char *path, unsigned number, char *error)
 {
@@ -62,7 +93,12 @@ static int read_line(struct questions *set, size_t *room, const struct question_
     int type = rr_type_from_text(second);
     if (type < 0)
         return fail(error, path, number, "no such record type (TYPE123 says it by number)", second);
-    return add(set, room, o, name, type);
+    int rc = add(set, room, o, name, type);
+    for (const char *answer; rc == 0 && (answer = strtok_r(NULL, blanks, &rest)) != NULL;)
+        if (!expect(&set->all[set->n - 1], answer))
+            return fail(error, path, number,
+                        "this is no answer of that type: say an rcode, NODATA, addresses or a name", answer);
+    return rc;
 }
 
 int questions_read(FILE *file, const char *path, const struct question_options *options, struct questions *out,

@@ -16,6 +16,8 @@ struct question {
     uint16_t size;       ///< bytes
     uint16_t name_size;  ///< bytes of the name, which begins at byte 12
     uint16_t qtype;      ///< host order
+    bool judged;         ///< it is known what the answer has to be:
+    uint64_t expected;   ///< its digest (digest.h)
 };
 
 /// A set of them; immutable after it was read. Any thread.
@@ -31,8 +33,10 @@ struct question_options {
     uint16_t edns_size; ///< bytes
 };
 
-/// Reads lines of "NAME TYPE"; empty ones and those that begin with ';' or '#' are passed over. CDNS_ECONFIG:
-/// "PATH:LINE: what is wrong" is in `error` (QUESTIONS_ERROR_MAX bytes); CDNS_ENOMEM. On an error nothing is left.
+/// Reads lines of "NAME TYPE" or, with the answer that is expected, "NAME TYPE ANSWER...": an rcode, NODATA, or the
+/// data of records of that name and type (addresses, or the names of CNAME, NS and PTR). Empty ones and those that
+/// begin with ';' or '#' are passed over. CDNS_ECONFIG: "PATH:LINE: what is wrong" is in `error` (QUESTIONS_ERROR_MAX
+/// bytes); CDNS_ENOMEM. On an error nothing is left.
 int questions_read(FILE *file, const char *path, const struct question_options *options, struct questions *out,
                    char *error) CDNS_MUSTCHECK;
 void questions_free(struct questions *set);

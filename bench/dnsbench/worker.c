@@ -67,6 +67,7 @@ int worker_new(const struct load *load, unsigned part, struct worker **out)
         return CDNS_ENOMEM;
     *w = (struct worker){.load = load, .part = part, .most = load->outstanding / load->threads};
     w->most += part < load->outstanding % load->threads;
+    w->left = load->queries > 0 ? load->queries / load->threads + (part < load->queries % load->threads) : NEVER;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->flows = calloc(load->flows, sizeof *w->flows);
     int rc = w->epoll < 0       ? CDNS_EIO
@@ -105,7 +106,7 @@ void worker_free(struct worker *w)
 static void schedule_more(struct worker *w, uint64_t at)
 {
     bool stopped = atomic_load_explicit(&w->load->stop, memory_order_relaxed);
-    if (stopped || (w->most > 0 && at >= w->load->plan.duration_ns))
+    if (stopped || w->left == 0 || (w->most > 0 && at >= w->load->plan.duration_ns))
         w->due = NEVER;
     else if (w->most > 0) // a closed loop: whenever there is room
         w->due = w->outstanding < w->most ? at : NEVER;
@@ -130,6 +131,7 @@ static void give_question(struct worker *w, struct flow *f)
     size_t number = picker_next(&w->picker);
     f->slots[f->next++] = (struct slot){.due = w->due, .question = (uint32_t)number & 0x3fffffff, .state = WAITING};
     f->waiting++;
+    w->left--;
     w->outstanding++;
     w->results.counts.due++;
     results_second(&w->results, w->due)->due++;
@@ -286,7 +288,7 @@ static bool is_over(const struct worker *w, uint64_t at)
         return false;
     if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
         return true;
-    return w->most == 0 ? w->due == NEVER : at >= w->load->plan.duration_ns;
+    return w->most == 0 || w->left == 0 ? w->due == NEVER : at >= w->load->plan.duration_ns;
 }
 
 void worker_run(struct worker *w)

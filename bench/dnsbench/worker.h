@@ -43,6 +43,7 @@ struct load {
     const struct alias *zipf;
     uint64_t seed;
     struct schedule_plan plan; ///< of an open loop; of a closed one its duration counts
+    uint64_t queries;          ///< of all threads, at most; 0: any number
     uint32_t outstanding;      ///< 0: an open loop; else as many questions are on their way at a time, of all threads
     unsigned threads, flows;   ///< flows of each thread
     uint32_t per_connection;   ///< questions after which a connection is made anew; 0: never
@@ -79,6 +80,7 @@ struct worker {
     int epoll;
     unsigned turn; ///< flow that is given questions next
     uint64_t due;  ///< of the next question; UINT64_MAX: there is none
+    uint64_t left; ///< questions that may still be asked
     uint64_t outstanding, most;
     struct flow **flows;
 };
