@@ -10,7 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-#define RATE_MAX 1e8
 #define DURATION_MAX_S 604800.0 // a week
 #define THREADS_MAX 256
 #define SOCKETS_MAX 4096
@@ -233,7 +232,7 @@ static const struct spec {
     {"duration", DURATION, AT(plan.duration_ns), 0, 0},
     {"schedule", OTHER, 0, 0, 0},
     {"outstanding", WHOLE, AT(outstanding), 1, 1e6},
-    {"find-knee", TEXT, AT(knee), 0, 0},
+    {"find-knee", OTHER, 0, 0, 0},
     {"max", FLAG, AT(max), 0, 0},
     {"timeout", DURATION, AT(timeout_ns), 0, 0},
     {"threads", WHOLE, AT(threads), 1, THREADS_MAX},
@@ -279,6 +278,9 @@ static int read_other(const char *name, const char *text, struct options *o, cha
         rc = read_order(text, o, error);
     } else if (strcmp(name, "schedule") == 0) {
         rc = read_schedule(text, &o->plan, error);
+    } else if (strcmp(name, "find-knee") == 0) {
+        o->knee = text;
+        rc = objective_read(text, &o->objective, error);
     } else if (strcmp(name, "edns") == 0) {
         rc = want_unsigned(name, text, 512, 65535, &number, error);
         o->message.edns = true;
@@ -292,6 +294,11 @@ static int read_other(const char *name, const char *text, struct options *o, cha
         o->transport = strcmp(name, "tcp") == 0 ? OVER_TCP : OVER_TLS;
     }
     return rc;
+}
+
+const char *options_name(size_t i)
+{
+    return i < SPECS ? specs[i].name : NULL;
 }
 
 static int read_option(const struct spec *spec, const char *text, struct options *o, char *error)
@@ -378,6 +385,14 @@ static int check(const struct options *o, char *error)
         return fail(error, "--missing and --external are more than all questions");
     if (o->max && o->knee != NULL)
         return fail(error, "--max and --find-knee are two searches: leave one out");
+    if ((o->max || o->knee != NULL) && o->outstanding > 0)
+        return fail(error, "--%s finds out by itself how much to ask: leave --outstanding out",
+                    o->max ? "max" : "find-knee");
+    if (o->knee != NULL && (o->plan.form == SCHEDULE_RAMP || o->plan.form == SCHEDULE_STEP))
+        return fail(error, "--find-knee looks for one rate: say --schedule constant, poisson or burst:N");
+    if (o->outstanding > 0 && o->outstanding < o->threads)
+        return fail(error, "--outstanding %u is less than a question for each thread: say fewer --threads",
+                    o->outstanding);
     if (o->source.sa.sa_family != AF_UNSPEC && o->source.sa.sa_family != o->server.sa.sa_family)
         return fail(error, "--source and the server are not of one family: both IPv4, or both IPv6");
     if (o->unlimited)

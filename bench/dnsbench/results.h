@@ -52,6 +52,7 @@ struct results {
     struct histogram *lag;     ///< from when it was due to when it was sent
     struct second *seconds;
     size_t nseconds;
+    uint64_t generator_cpu_ns; ///< CPU of the threads
     struct live live;
 };
 
