@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define CLOSE_ENOUGH 0.05 // between the rate that holds and the one that does not
-#define LEAST_RATE 1.0    // below it there are too few questions for percentiles
 
 // --- objectives
 
@@ -78,9 +77,9 @@ bool objective_holds(const struct objective *o, const struct measures *m, uint64
 
 // --- the search
 
-void knee_begin(struct knee *k, double rate, double most)
+void knee_begin(struct knee *k, double rate, double least, double most)
 {
-    *k = (struct knee){.rate = rate, .most = most};
+    *k = (struct knee){.rate = rate, .least = least, .most = most};
 }
 
 static void next_rate(struct knee *k)
@@ -94,7 +93,7 @@ static void next_rate(struct knee *k)
     k->rate = (k->low + k->high) / 2;
     if (k->low > 0 && k->high - k->low <= CLOSE_ENOUGH * k->low)
         k->end = KNEE_FOUND;
-    else if (k->low == 0 && k->rate < LEAST_RATE)
+    else if (k->low == 0 && k->rate < k->least)
         k->end = KNEE_NONE;
 }
 

@@ -45,13 +45,13 @@ enum knee_end {
 
 /// A search: doubles while the objective holds, then bisects. What fails is tried once more, for a hiccup.
 struct knee {
-    double rate;       ///< to be tried now
-    double low;        ///< the highest that held; 0: none yet
-    double high, most; ///< the lowest that did not; 0: none yet. The highest that is allowed
-    bool again;        ///< it is a second try
+    double rate;        ///< to be tried now
+    double low, high;   ///< the highest that held, the lowest that did not; 0: none yet
+    double least, most; ///< none below and above these is tried, but for the first one
+    bool again;         ///< it is a second try
     enum knee_end end;
 };
 
-void knee_begin(struct knee *k, double rate, double most);
+void knee_begin(struct knee *k, double rate, double least, double most);
 /// Takes what came of k->rate, and sets the next one, or k->end.
 void knee_note(struct knee *k, enum outcome outcome);

@@ -14,36 +14,50 @@
 #define THREADS_MAX 256
 #define SOCKETS_MAX 4096
 
-const char options_help[] =
-    "Usage: dnsbench [OPTION]... ADDRESS[:PORT]\n"
-    "       dnsbench compare BEFORE.json AFTER.json [PERCENT]\n"
-    "Asks a DNS server at times that were fixed beforehand, and tells how long answers took from then on.\n"
-    "\n"
-    "What is asked\n"
-    "  -q, --questions FILE      lines of \"NAME TYPE\", - is standard input\n"
-    "      --order ORDER         turn, uniform, or zipf[:EXPONENT] (turn)\n"
-    "      --edns BYTES          EDNS with this payload size;  --dnssec  DO;  --no-recurse  RD off\n"
-    "When\n"
-    "  -r, --rate N              questions a second (1000)\n"
-    "  -d, --duration TIME       30, 500ms, 10s, 2m (10s)\n"
-    "      --schedule FORM       constant, poisson, burst:N, ramp:RATE, step:RATE:STEPS (constant)\n"
-    "  -o, --outstanding N       no schedule: as many questions on their way at any time\n"
-    "  -t, --timeout TIME        an answer that takes longer is lost (2s)\n"
-    "How\n"
-    "      --tcp  --tls          over connections; --per-connection N makes them anew\n"
-    "      --tls-name NAME       checks the certificate, with --tls-ca FILE or the system's CAs\n"
-    "      --threads N           (1)     --sockets N   of each thread, each with a port (16)\n"
-    "      --source ADDRESS      where questions come from\n"
-    "      --seed N              repeats what goes by chance\n"
-    "      --max-lag TIME        a run whose questions left later (99 %) is invalid (1ms)\n"
-    "      --unlimited           more than 20,000 a second or five minutes\n"
-    "Results\n"
-    "      --json FILE  --csv FILE (a line a second)  --hgrm FILE (percentiles)\n"
-    "      --html FILE           a page with plots\n"
-    "      --quiet               no view while it runs\n"
-    "      --help  --version\n"
-    "\n"
-    "Exit status: 0 a valid run, 1 it could not be made, 2 wrong arguments, 3 an invalid run, 4 compare: worse.\n";
+const char options_help[] = "Usage: dnsbench [OPTION]... ADDRESS[:PORT]\n"
+                            "       dnsbench compare BEFORE.json AFTER.json [PERCENT]\n"
+                            "Asks a DNS server at times fixed beforehand; tells how long answers took.\n"
+                            "\n"
+                            "What is asked: one of the first three\n"
+                            "  -q, --questions FILE   lines of \"NAME TYPE\"; - is standard input\n"
+                            "  --manifests PATH       names of the cluster in these (may be repeated)\n"
+                            "  --kubeconfig FILE      ... of a live API; --context NAME\n"
+                            "  --zone NAME            the cluster's (cluster.local)\n"
+                            "  --names LIST           services,headless,srv,ptr,pods (all)\n"
+                            "  --missing PERCENT      names that are not; --external PERCENT[:NAME,...]\n"
+                            "  --order ORDER          turn, uniform, zipf[:EXPONENT] (turn)\n"
+                            "  --edns BYTES           payload size; --dnssec: DO; --no-recurse: without RD\n"
+                            "  --stub                 whole look-ups, as in a pod: --ndots N (5),\n"
+                            "                         --search LIST, --namespace NAME, --attempts N (2)\n"
+                            "When\n"
+                            "  -r, --rate N           questions a second (1000)\n"
+                            "  -d, --duration TIME    30, 500ms, 10s, 2m (10s)\n"
+                            "  --schedule FORM        constant, poisson, burst:N, ramp:RATE, step:RATE:STEPS\n"
+                            "  --find-knee OBJECTIVE  highest rate that holds it: p99<5ms,lost<0.1%\n"
+                            "  -o, --outstanding N    no schedule: always N questions on their way\n"
+                            "  --max                  ... as many as bring most answers\n"
+                            "  -t, --timeout TIME     an answer that takes longer is lost (2s)\n"
+                            "How\n"
+                            "  --tcp, --tls           over connections; --per-connection N questions each\n"
+                            "  --tls-name NAME        checks the certificate; --tls-ca FILE: by these CAs\n"
+                            "  --threads N (1)        each with --sockets N (16), ports or connections\n"
+                            "  --source ADDRESS       where questions come from\n"
+                            "  --seed N               repeats what goes by chance\n"
+                            "  --max-lag TIME         99 % leave as punctually, or the run is invalid (1ms)\n"
+                            "  --unlimited            more than 20,000 a second or five minutes\n"
+                            "What is looked at\n"
+                            "  --check                answers, by the cluster's objects\n"
+                            "  --reference ADDRESS    answers, by another server's\n"
+                            "  --churn N              changes N objects a second, waits for answers to show\n"
+                            "  --pid N                the server's CPU, memory and drops (same machine)\n"
+                            "Results\n"
+                            "  --json, --csv, --hgrm, --html FILE   for programs, a line a second,\n"
+                            "                         percentiles, a page with plots\n"
+                            "  --quiet                no view while it runs\n"
+                            "  --help, --version\n"
+                            "Exit status: 0 a valid run, 1 it could not be made, 2 wrong arguments,\n"
+                            "             3 an invalid run, or no knee, 4 compare: worse\n"
+                            "See also: man dnsbench\n";
 
 static int fail(char *error, const char *fmt, ...) CDNS_PRINTF(2, 3);
 static int fail(char *error, const char *fmt, ...)
@@ -348,7 +362,7 @@ static int read_all(int argc, char **argv, struct options *o, char *error)
                 names[i].val = letters[l][0];
     optind = 0;
     opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, "+:q:r:d:o:t:", names, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, ":q:r:d:o:t:", names, NULL)) != -1;) {
         if (option == '?')
             return fail(error, "there is no option %s: --help lists them", argv[optind - 1]);
         if (option == ':')

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #define MAX_TRIAL_NS UINT64_C(2000000000) // of --max
+#define LEAST_QUESTIONS 100.0             // of a trial of --find-knee: fewer make no percentiles
 #define GROWTH 1.03                       // by which twice as many questions have to make more answers
 #define MOST_OF_FLOW 16384                // questions on their way in a flow: a quarter of its ids
 #define MOST 1000000                      // … in all, as --outstanding has it
@@ -104,6 +105,8 @@ static bool stopped(struct search *s, const struct options *o, uint64_t began)
 {
     if (run_interrupted())
         end(s, "interrupted");
+    else if (s->n > 0 && s->results.counts.answered == 0)
+        end(s, "the server does not answer");
     else if (!o->unlimited && clock_monotonic_ns() - began + o->plan.duration_ns > SAFE_DURATION_NS)
         end(s, "five minutes are over: take a shorter --duration, a higher --rate to begin with, or --unlimited");
     else if (s->n == SEARCH_TRIALS)
@@ -119,7 +122,8 @@ static int find_knee(struct load *load, const struct options *o, struct search *
     fprintf(file, "  looks for the highest rate with %s, in trials of %.1f s\n", o->knee,
             (double)o->plan.duration_ns / 1e9);
     print_heading("rate", file);
-    knee_begin(&k, o->plan.rate, o->unlimited ? RATE_MAX : SAFE_RATE);
+    knee_begin(&k, o->plan.rate, LEAST_QUESTIONS * 1e9 / (double)o->plan.duration_ns,
+               o->unlimited ? RATE_MAX : SAFE_RATE);
     while (rc == 0 && k.end == KNEE_OPEN && !stopped(s, o, began))
         rc = try_rate(load, o, s, &k, file, error);
     s->rate = k.low;

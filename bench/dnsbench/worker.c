@@ -303,6 +303,13 @@ static bool is_over(const struct worker *w, uint64_t at)
     return w->most == 0 ? w->due == NEVER : at >= w->load->plan.duration_ns;
 }
 
+// Connections are made meanwhile. worker_now() is 0 until then.
+static void await_start(struct worker *w)
+{
+    for (uint64_t at; (at = clock_monotonic_ns()) < w->load->start_ns;)
+        wait_for_events(w, w->load->start_ns - at);
+}
+
 static void ask_all(struct worker *w)
 {
     schedule_more(w, 0);
@@ -331,6 +338,7 @@ void worker_run(struct worker *w)
 {
     uint64_t before = thread_cpu_ns();
     (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    await_start(w);
     ask_all(w);
     w->results.generator_cpu_ns = thread_cpu_ns() - before;
 }
