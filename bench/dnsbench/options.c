@@ -31,7 +31,7 @@ const char options_help[] = "Usage: dnsbench [OPTION]... ADDRESS[:PORT]\n"
                             "                         --search LIST, --namespace NAME, --attempts N (2)\n"
                             "When\n"
                             "  -r, --rate N           questions a second (1000)\n"
-                            "  -d, --duration TIME    30, 500ms, 10s, 2m (10s)\n"
+                            "  -d, --duration TIME    30, 500ms, 10s, 2m (10s); --queries N: ends after N\n"
                             "  --schedule FORM        constant, poisson, burst:N, ramp:RATE, step:RATE:STEPS\n"
                             "  --find-knee OBJECTIVE  highest rate that holds it: p99<5ms,lost<0.1%\n"
                             "  -o, --outstanding N    no schedule: always N questions on their way\n"
@@ -56,7 +56,7 @@ const char options_help[] = "Usage: dnsbench [OPTION]... ADDRESS[:PORT]\n"
                             "  --quiet                no view while it runs\n"
                             "  --help, --version\n"
                             "Exit status: 0 a valid run, 1 it could not be made, 2 wrong arguments,\n"
-                            "             3 an invalid run, or no knee, 4 compare: worse\n"
+                            "             3 an invalid run, or no knee, 4 compare: worse, 5 answers not right\n"
                             "See also: man dnsbench\n";
 
 static int fail(char *error, const char *fmt, ...) CDNS_PRINTF(2, 3);
@@ -377,6 +377,21 @@ static int read_all(int argc, char **argv, struct options *o, char *error)
     return 0;
 }
 
+static int check_search(const struct options *o, char *error)
+{
+    if (o->max && o->knee != NULL)
+        return fail(error, "--max and --find-knee are two searches: leave one out");
+    if (o->outstanding > 0)
+        return fail(error, "--%s finds out by itself how much to ask: leave --outstanding out",
+                    o->max ? "max" : "find-knee");
+    if (o->check || o->reference.sa.sa_family != AF_UNSPEC || o->churn > 0)
+        return fail(error,
+                    "--check, --reference and --churn belong to one run: search first, and then run at that rate");
+    if (o->knee != NULL && (o->plan.form == SCHEDULE_RAMP || o->plan.form == SCHEDULE_STEP))
+        return fail(error, "--find-knee looks for one rate: say --schedule constant, poisson or burst:N");
+    return 0;
+}
+
 // What only the options together can have wrong.
 static int check(const struct options *o, char *error)
 {
@@ -397,13 +412,9 @@ static int check(const struct options *o, char *error)
         return fail(error, "--churn changes objects of an API: name it, --kubeconfig FILE");
     if (o->missing + o->external > 100)
         return fail(error, "--missing and --external are more than all questions");
-    if (o->max && o->knee != NULL)
-        return fail(error, "--max and --find-knee are two searches: leave one out");
-    if ((o->max || o->knee != NULL) && o->outstanding > 0)
-        return fail(error, "--%s finds out by itself how much to ask: leave --outstanding out",
-                    o->max ? "max" : "find-knee");
-    if (o->knee != NULL && (o->plan.form == SCHEDULE_RAMP || o->plan.form == SCHEDULE_STEP))
-        return fail(error, "--find-knee looks for one rate: say --schedule constant, poisson or burst:N");
+    int rc = o->max || o->knee != NULL ? check_search(o, error) : 0;
+    if (rc != 0)
+        return rc;
     if (o->outstanding > 0 && o->outstanding < o->threads)
         return fail(error, "--outstanding %u is less than a question for each thread: say fewer --threads",
                     o->outstanding);

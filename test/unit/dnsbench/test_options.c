@@ -121,6 +121,8 @@ static void wrong_arguments_name_the_remedy(void **state)
         {"-q f --max --outstanding 5 --unlimited 127.0.0.1", "leave --outstanding out"},
         {"-q f --find-knee p99<5ms --outstanding 5 --unlimited 127.0.0.1", "leave --outstanding out"},
         {"-q f --find-knee p99<5ms --schedule ramp:5 127.0.0.1", "say --schedule constant, poisson or burst:N"},
+        {"-q f --find-knee p99<5ms --reference 127.0.0.2 127.0.0.1", "and then run at that rate"},
+        {"--kubeconfig k --max --churn 1 --unlimited 127.0.0.1", "and then run at that rate"},
         {"-q f --find-knee p99 127.0.0.1", "say NAME<BOUND"},
         {"-q f --find-knee , 127.0.0.1", "say what is to hold, like p99<5ms,lost<0.1%"},
         {"-q f --manifests m 127.0.0.1", "leave one out"},
