@@ -5,7 +5,7 @@
 #include <clusterdns/record.h>
 #include <jansson.h>
 
-#define BUSY_LIMIT 0.95 // of the time: a closed loop's threads had no more to give
+#define BUSY_LIMIT 0.95 // of the time: a closed loop's threads had, and could have had, no more
 
 static double share(uint64_t part, uint64_t whole)
 {
@@ -68,10 +68,16 @@ static double sending_ns(const struct run *run)
     return (double)(run->took_ns < planned ? run->took_ns : planned);
 }
 
+// … of the time that all threads had.
+static double share_of_time(const struct run *run, uint64_t ns)
+{
+    double part = (double)ns / (sending_ns(run) * run->options->threads);
+    return part < 1 ? part : 1;
+}
+
 double report_busy(const struct run *run)
 {
-    double busy = (double)run->results->generator_cpu_ns / (sending_ns(run) * run->options->threads);
-    return busy < 1 ? busy : 1;
+    return share_of_time(run, run->results->generator_cpu_ns + run->results->generator_wait_ns);
 }
 
 double report_answered_rate(const struct run *run)
@@ -90,16 +96,19 @@ static void print_generator(const struct run *run, FILE *file)
     const struct results *r = run->results;
     char each[16];
     if (r->counts.sent > 0)
-        fprintf(file, "  %-12s %s of CPU a question, %.0f %% of each thread's time\n", "dnsbench",
-                report_time(r->generator_cpu_ns / r->counts.sent, each), 100 * report_busy(run));
+        fprintf(file,
+                "  dnsbench: %s of CPU a question; its threads ran %.0f %% of the time, and waited %.0f %% for a CPU\n",
+                report_time(r->generator_cpu_ns / r->counts.sent, each), 100 * share_of_time(run, r->generator_cpu_ns),
+                100 * share_of_time(run, r->generator_wait_ns));
     if (generator_limits(run))
         fprintf(file, "  NOTE: dnsbench itself was the limit, not the server: give it more --threads or CPUs\n");
 }
 
 static json_t *generator_json(const struct run *run)
 {
-    return json_pack("{s:I, s:f, s:b}", "cpu_ns", (json_int_t)run->results->generator_cpu_ns, "busy", report_busy(run),
-                     "limit", generator_limits(run) || report_late(run));
+    return json_pack("{s:I, s:I, s:f, s:b}", "cpu_ns", (json_int_t)run->results->generator_cpu_ns, "wait_ns",
+                     (json_int_t)run->results->generator_wait_ns, "busy", report_busy(run), "limit",
+                     generator_limits(run) || report_late(run));
 }
 
 // --- for people

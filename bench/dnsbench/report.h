@@ -25,7 +25,7 @@ struct run {
 unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]);
 /// Was the generator itself later than --max-lag allows (an open loop)?
 bool report_late(const struct run *run);
-/// The share of the time for which its threads had a CPU, 0 to 1, on the average.
+/// The share of the time for which its threads had a CPU or waited for one, 0 to 1, on the average.
 double report_busy(const struct run *run);
 /// Answers a second.
 double report_answered_rate(const struct run *run);

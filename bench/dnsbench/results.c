@@ -53,6 +53,7 @@ int results_merge(struct results *r, const struct results *from)
     for (size_t i = 0; i < sizeof r->counts / sizeof *to; i++)
         to[i] += more[i];
     r->generator_cpu_ns += from->generator_cpu_ns;
+    r->generator_wait_ns += from->generator_wait_ns;
     histogram_merge(r->latency, from->latency);
     histogram_merge(r->service, from->service);
     histogram_merge(r->lag, from->lag);

@@ -132,7 +132,6 @@ static void wrong_arguments_name_the_remedy(void **state)
         {"--manifests m --missing 101 127.0.0.1", "say a percentage, 0 to 100"},
         {"--manifests m --external x 127.0.0.1", "say PERCENT or PERCENT:NAME,NAME"},
         {"--manifests m --missing 60 --external 50 127.0.0.1", "more than all questions"},
-        {"-q f --check 127.0.0.1", "name one, or a --reference"},
         {"--manifests m --check --reference 127.0.0.2 127.0.0.1", "leave one out"},
         {"--manifests m --churn 1 127.0.0.1", "--kubeconfig FILE"},
     };
