@@ -15,6 +15,9 @@ struct histogram {
     uint64_t buckets[];
 };
 
+const struct percentile percentiles[] = {{"p50", 50}, {"p75", 75},     {"p90", 90},
+                                         {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}};
+
 static uint64_t half(const struct histogram *h)
 {
     return UINT64_C(1) << (h->bits - 1);

@@ -37,6 +37,12 @@ double histogram_deviation(const struct histogram *h);
 /// The duration that `percent` (0 to 100) of all do not exceed: the upper end of its bucket, but not more than the
 /// largest; 0 if there is none.
 uint64_t histogram_percentile(const struct histogram *h, double percent);
+#define PERCENTILES 6
+/// The percentiles that reports show.
+extern const struct percentile {
+    const char *name;
+    double percent;
+} percentiles[PERCENTILES];
 /// How many durations are not above `ns`, to the bucket.
 uint64_t histogram_count_to(const struct histogram *h, uint64_t ns);
 

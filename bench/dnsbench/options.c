@@ -10,41 +10,54 @@
 #include <string.h>
 #include <time.h>
 
-#define RATE_MAX 1e8
 #define DURATION_MAX_S 604800.0 // a week
 #define THREADS_MAX 256
 #define SOCKETS_MAX 4096
 
-const char options_help[] =
-    "Usage: dnsbench [OPTION]... ADDRESS[:PORT]\n"
-    "       dnsbench compare BEFORE.json AFTER.json [PERCENT]\n"
-    "Asks a DNS server at times that were fixed beforehand, and tells how long answers took from then on.\n"
-    "\n"
-    "What is asked\n"
-    "  -q, --questions FILE      lines of \"NAME TYPE\", - is standard input\n"
-    "      --order ORDER         turn, uniform, or zipf[:EXPONENT] (turn)\n"
-    "      --edns BYTES          EDNS with this payload size;  --dnssec  DO;  --no-recurse  RD off\n"
-    "When\n"
-    "  -r, --rate N              questions a second (1000)\n"
-    "  -d, --duration TIME       30, 500ms, 10s, 2m (10s)\n"
-    "      --schedule FORM       constant, poisson, burst:N, ramp:RATE, step:RATE:STEPS (constant)\n"
-    "  -o, --outstanding N       no schedule: as many questions on their way at any time\n"
-    "  -t, --timeout TIME        an answer that takes longer is lost (2s)\n"
-    "How\n"
-    "      --tcp  --tls          over connections; --per-connection N makes them anew\n"
-    "      --tls-name NAME       checks the certificate, with --tls-ca FILE or the system's CAs\n"
-    "      --threads N           (1)     --sockets N   of each thread, each with a port (16)\n"
-    "      --source ADDRESS      where questions come from\n"
-    "      --seed N              repeats what goes by chance\n"
-    "      --max-lag TIME        a run whose questions left later (99 %) is invalid (1ms)\n"
-    "      --unlimited           more than 20,000 a second or five minutes\n"
-    "Results\n"
-    "      --json FILE  --csv FILE (a line a second)  --hgrm FILE (percentiles)\n"
-    "      --html FILE           a page with plots\n"
-    "      --quiet               no view while it runs\n"
-    "      --help  --version\n"
-    "\n"
-    "Exit status: 0 a valid run, 1 it could not be made, 2 wrong arguments, 3 an invalid run, 4 compare: worse.\n";
+const char options_help[] = "Usage: dnsbench [OPTION]... ADDRESS[:PORT]\n"
+                            "       dnsbench compare BEFORE.json AFTER.json [PERCENT]\n"
+                            "Asks a DNS server at times fixed beforehand; tells how long answers took.\n"
+                            "\n"
+                            "What is asked: one of the first three\n"
+                            "  -q, --questions FILE   lines of \"NAME TYPE\"; - is standard input\n"
+                            "  --manifests PATH       names of the cluster in these (may be repeated)\n"
+                            "  --kubeconfig FILE      ... of a live API; --context NAME\n"
+                            "  --zone NAME            the cluster's (cluster.local)\n"
+                            "  --names LIST           services,headless,srv,ptr,pods (all)\n"
+                            "  --missing PERCENT      names that are not; --external PERCENT[:NAME,...]\n"
+                            "  --order ORDER          turn, uniform, zipf[:EXPONENT] (turn)\n"
+                            "  --edns BYTES           payload size; --dnssec: DO; --no-recurse: without RD\n"
+                            "  --stub                 whole look-ups, as in a pod: --ndots N (5),\n"
+                            "                         --search LIST, --namespace NAME, --attempts N (2)\n"
+                            "When\n"
+                            "  -r, --rate N           questions a second (1000)\n"
+                            "  -d, --duration TIME    30, 500ms, 10s, 2m (10s); --queries N: ends after N\n"
+                            "  --schedule FORM        constant, poisson, burst:N, ramp:RATE, step:RATE:STEPS\n"
+                            "  --find-knee OBJECTIVE  highest rate that holds it: p99<5ms,lost<0.1%\n"
+                            "  -o, --outstanding N    no schedule: always N questions on their way\n"
+                            "  --max                  ... as many as bring most answers\n"
+                            "  -t, --timeout TIME     an answer that takes longer is lost (2s)\n"
+                            "How\n"
+                            "  --tcp, --tls           over connections; --per-connection N questions each\n"
+                            "  --tls-name NAME        checks the certificate; --tls-ca FILE: by these CAs\n"
+                            "  --threads N (1)        each with --sockets N (16), ports or connections\n"
+                            "  --source ADDRESS       where questions come from\n"
+                            "  --seed N               repeats what goes by chance\n"
+                            "  --max-lag TIME         99 % leave as punctually, or the run is invalid (1ms)\n"
+                            "  --unlimited            more than 20,000 a second or five minutes\n"
+                            "What is looked at\n"
+                            "  --check                answers, by the cluster or the file of questions\n"
+                            "  --reference ADDRESS    answers, by another server's\n"
+                            "  --churn N              changes N objects a second, waits for answers to show\n"
+                            "  --pid N                the server's CPU, memory and drops (same machine)\n"
+                            "Results\n"
+                            "  --json, --csv, --hgrm, --html FILE   for programs, a line a second,\n"
+                            "                         percentiles, a page with plots\n"
+                            "  --quiet                no view while it runs\n"
+                            "  --help, --version\n"
+                            "Exit status: 0 a valid run, 1 it could not be made, 2 wrong arguments,\n"
+                            "             3 an invalid run, or no knee, 4 compare: worse, 5 answers not right\n"
+                            "See also: man dnsbench\n";
 
 static int fail(char *error, const char *fmt, ...) CDNS_PRINTF(2, 3);
 static int fail(char *error, const char *fmt, ...)
@@ -233,7 +246,7 @@ static const struct spec {
     {"duration", DURATION, AT(plan.duration_ns), 0, 0},
     {"schedule", OTHER, 0, 0, 0},
     {"outstanding", WHOLE, AT(outstanding), 1, 1e6},
-    {"find-knee", TEXT, AT(knee), 0, 0},
+    {"find-knee", OTHER, 0, 0, 0},
     {"max", FLAG, AT(max), 0, 0},
     {"queries", OTHER, 0, 0, 0},
     {"timeout", DURATION, AT(timeout_ns), 0, 0},
@@ -280,6 +293,9 @@ static int read_other(const char *name, const char *text, struct options *o, cha
         rc = read_order(text, o, error);
     } else if (strcmp(name, "schedule") == 0) {
         rc = read_schedule(text, &o->plan, error);
+    } else if (strcmp(name, "find-knee") == 0) {
+        o->knee = text;
+        rc = objective_read(text, &o->objective, error);
     } else if (strcmp(name, "edns") == 0) {
         rc = want_unsigned(name, text, 512, 65535, &number, error);
         o->message.edns = true;
@@ -296,6 +312,11 @@ static int read_other(const char *name, const char *text, struct options *o, cha
         o->transport = strcmp(name, "tcp") == 0 ? OVER_TCP : OVER_TLS;
     }
     return rc;
+}
+
+const char *options_name(size_t i)
+{
+    return i < SPECS ? specs[i].name : NULL;
 }
 
 static int read_option(const struct spec *spec, const char *text, struct options *o, char *error)
@@ -345,7 +366,7 @@ static int read_all(int argc, char **argv, struct options *o, char *error)
                 names[i].val = letters[l][0];
     optind = 0;
     opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, "+:q:r:d:o:t:", names, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, ":q:r:d:o:t:", names, NULL)) != -1;) {
         if (option == '?')
             return fail(error, "there is no option %s: --help lists them", argv[optind - 1]);
         if (option == ':')
@@ -357,6 +378,21 @@ static int read_all(int argc, char **argv, struct options *o, char *error)
         if (rc != 0 || o->help || o->version)
             return rc;
     }
+    return 0;
+}
+
+static int check_search(const struct options *o, char *error)
+{
+    if (o->max && o->knee != NULL)
+        return fail(error, "--max and --find-knee are two searches: leave one out");
+    if (o->outstanding > 0)
+        return fail(error, "--%s finds out by itself how much to ask: leave --outstanding out",
+                    o->max ? "max" : "find-knee");
+    if (o->check || o->reference.sa.sa_family != AF_UNSPEC || o->churn > 0)
+        return fail(error,
+                    "--check, --reference and --churn belong to one run: search first, and then run at that rate");
+    if (o->knee != NULL && (o->plan.form == SCHEDULE_RAMP || o->plan.form == SCHEDULE_STEP))
+        return fail(error, "--find-knee looks for one rate: say --schedule constant, poisson or burst:N");
     return 0;
 }
 
@@ -378,8 +414,12 @@ static int check(const struct options *o, char *error)
         return fail(error, "--churn changes objects of an API: name it, --kubeconfig FILE");
     if (o->missing + o->external > 100)
         return fail(error, "--missing and --external are more than all questions");
-    if (o->max && o->knee != NULL)
-        return fail(error, "--max and --find-knee are two searches: leave one out");
+    int rc = o->max || o->knee != NULL ? check_search(o, error) : 0;
+    if (rc != 0)
+        return rc;
+    if (o->outstanding > 0 && o->outstanding < o->threads)
+        return fail(error, "--outstanding %u is less than a question for each thread: say fewer --threads",
+                    o->outstanding);
     if (o->source.sa.sa_family != AF_UNSPEC && o->source.sa.sa_family != o->server.sa.sa_family)
         return fail(error, "--source and the server are not of one family: both IPv4, or both IPv6");
     if (o->unlimited)

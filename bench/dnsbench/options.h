@@ -2,11 +2,13 @@
 #pragma once
 /// \file
 /// The command line.
+#include "dnsbench/objective.h"
 #include "dnsbench/questions.h"
 #include "dnsbench/schedule.h"
 #include <clusterdns/address.h>
 
 #define OPTIONS_ERROR_MAX 512
+#define RATE_MAX 1e8                            ///< questions a second
 #define SAFE_RATE 20000.0                       ///< questions a second, without --unlimited
 #define SAFE_DURATION_NS UINT64_C(300000000000) ///< … and nanoseconds
 
@@ -47,7 +49,8 @@ struct options {
     uint64_t queries;     ///< after so many it ends; 0: it does not
     uint32_t outstanding; ///< 0: an open loop
     const char *knee;     ///< --find-knee's objective; NULL: no search
-    bool max;             ///< the highest rate of a closed loop is looked for
+    struct objective objective;
+    bool max; ///< the highest rate of a closed loop is looked for
     uint64_t seed;
     uint64_t timeout_ns;
     // How.
@@ -70,5 +73,7 @@ struct options {
 int options_read(int argc, char **argv, struct options *out, char *error) CDNS_MUSTCHECK;
 /// The text of --help, which fits a screen.
 extern const char options_help[];
+/// The name of the i-th option, without dashes; NULL: there are no more.
+const char *options_name(size_t i);
 /// "1.5s", "250ms", "2m", "1h" or a number of seconds, above 0. False: it is none.
 bool options_duration(const char *text, uint64_t *ns);

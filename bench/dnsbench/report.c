@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/report.h"
 
+#include "dnsbench/trial.h"
 #include <clusterdns/record.h>
 #include <jansson.h>
 
-static const struct {
-    const char *name;
-    double percent;
-} percentiles[] = {{"p50", 50}, {"p75", 75}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}};
-#define PERCENTILES (sizeof percentiles / sizeof percentiles[0])
+#define BUSY_LIMIT 0.95 // of the time: a closed loop's threads had, and could have had, no more
 
 static double share(uint64_t part, uint64_t whole)
 {
@@ -36,18 +33,22 @@ static uint64_t strange_of(const struct counts *c)
     return c->strange + c->mismatched;
 }
 
+bool report_late(const struct run *run)
+{
+    return run->options->outstanding == 0 && histogram_percentile(run->results->lag, 99) > run->options->max_lag_ns;
+}
+
 unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160])
 {
     const struct results *r = run->results;
     const struct options *o = run->options;
     char lag[16], bound[16];
     unsigned n = 0;
-    uint64_t late = histogram_percentile(r->lag, 99);
-    if (o->outstanding == 0 && late > o->max_lag_ns)
+    if (report_late(run))
         snprintf(reasons[n++], 160,
                  "dnsbench itself was late: 1%% of the questions left more than %s after they were due "
                  "(--max-lag %s); lower --rate, or give it more --threads or CPUs",
-                 report_time(late, lag), report_time(o->max_lag_ns, bound));
+                 report_time(histogram_percentile(r->lag, 99), lag), report_time(o->max_lag_ns, bound));
     if (r->counts.unsent > 0)
         snprintf(reasons[n++], 160, "%llu questions could not be sent: more --sockets, or a shorter --timeout",
                  (unsigned long long)r->counts.unsent);
@@ -56,6 +57,58 @@ unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]
     if (run->stopped != NULL)
         snprintf(reasons[n++], 160, "it ended early: %s", run->stopped);
     return n;
+}
+
+// --- the generator's own part
+
+// For how long questions were sent.
+static double sending_ns(const struct run *run)
+{
+    uint64_t planned = run->options->plan.duration_ns;
+    return (double)(run->took_ns < planned ? run->took_ns : planned);
+}
+
+// … of the time that all threads had.
+static double share_of_time(const struct run *run, uint64_t ns)
+{
+    double part = (double)ns / (sending_ns(run) * run->options->threads);
+    return part < 1 ? part : 1;
+}
+
+double report_busy(const struct run *run)
+{
+    return share_of_time(run, run->results->generator_cpu_ns + run->results->generator_wait_ns);
+}
+
+double report_answered_rate(const struct run *run)
+{
+    return (double)run->results->counts.answered * 1e9 / sending_ns(run);
+}
+
+// An open loop's threads spin for what is due soon; there the lag tells.
+static bool generator_limits(const struct run *run)
+{
+    return run->options->outstanding > 0 && report_busy(run) > BUSY_LIMIT;
+}
+
+static void print_generator(const struct run *run, FILE *file)
+{
+    const struct results *r = run->results;
+    char each[16];
+    if (r->counts.sent > 0)
+        fprintf(file,
+                "  dnsbench: %s of CPU a question; its threads ran %.0f %% of the time, and waited %.0f %% for a CPU\n",
+                report_time(r->generator_cpu_ns / r->counts.sent, each), 100 * share_of_time(run, r->generator_cpu_ns),
+                100 * share_of_time(run, r->generator_wait_ns));
+    if (generator_limits(run))
+        fprintf(file, "  NOTE: dnsbench itself was the limit, not the server: give it more --threads or CPUs\n");
+}
+
+static json_t *generator_json(const struct run *run)
+{
+    return json_pack("{s:I, s:I, s:f, s:b}", "cpu_ns", (json_int_t)run->results->generator_cpu_ns, "wait_ns",
+                     (json_int_t)run->results->generator_wait_ns, "busy", report_busy(run), "limit",
+                     generator_limits(run) || report_late(run));
 }
 
 // --- for people
@@ -69,9 +122,8 @@ static void print_line(FILE *file, const char *what, uint64_t count, uint64_t wh
 static void print_counts(const struct run *run, FILE *file)
 {
     const struct counts *c = &run->results->counts;
-    uint64_t planned = run->options->plan.duration_ns, sending = run->took_ns < planned ? run->took_ns : planned;
     fprintf(file, "  %-12s %12llu  in %.2f s, %.1f a second\n", "questions", (unsigned long long)c->sent,
-            (double)sending / 1e9, (double)c->sent * 1e9 / (double)sending);
+            sending_ns(run) / 1e9, (double)c->sent * 1e9 / sending_ns(run));
     print_line(file, "answered", c->answered, c->sent);
     print_line(file, "lost", c->lost, c->sent);
     print_line(file, "truncated", c->truncated, c->answered);
@@ -125,6 +177,7 @@ void report_text(const struct run *run, FILE *file)
                   "was sent\n");
     if (run->check != NULL)
         print_check(run->check, file);
+    print_generator(run, file);
     for (unsigned i = 0; i < invalid; i++)
         fprintf(file, "  INVALID: %s\n", reasons[i]);
 }
@@ -227,6 +280,9 @@ int report_json(const struct run *run, FILE *file)
         return CDNS_ENOMEM;
     if (run->check != NULL)
         json_object_set_new(all, "check", check_json(run->check));
+    json_object_set_new(all, "generator", generator_json(run));
+    if (run->search != NULL)
+        json_object_set_new(all, "search", search_json(run->search));
     for (unsigned i = 0; i < invalid; i++)
         json_array_append_new(json_object_get(all, "invalid"), json_string(reasons[i]));
     int rc = json_dumpf(all, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF ? 0 : CDNS_EIO;

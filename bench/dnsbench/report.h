@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+struct search;
+
 /// A run that is over.
 struct run {
     const struct options *options;
@@ -15,6 +17,7 @@ struct run {
     uint64_t took_ns;                 ///< from the schedule's start to the end of the last thread
     const struct check_counts *check; ///< NULL: answers were not checked
     const char *stopped;              ///< why it ended early; NULL: it did not
+    const struct search *search;      ///< that it comes from (trial.h); NULL: none
 };
 
 #define REPORT_REASONS 4
@@ -22,6 +25,12 @@ struct run {
 /// Why its figures are not the server's; fills `reasons` (REPORT_REASONS places, 160 bytes each) and returns how many
 /// there are. 0: the run is valid.
 unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]);
+/// Was the generator itself later than --max-lag allows (an open loop)?
+bool report_late(const struct run *run);
+/// The share of the time for which its threads had a CPU or waited for one, 0 to 1, on the average.
+double report_busy(const struct run *run);
+/// Answers a second.
+double report_answered_rate(const struct run *run);
 /// The table at the end.
 void report_text(const struct run *run, FILE *file);
 /// One JSON object; docs/dnsbench.md describes it. CDNS_ENOMEM, CDNS_EIO (errno).

@@ -52,6 +52,8 @@ int results_merge(struct results *r, const struct results *from)
     const uint64_t *more = (const uint64_t *)&from->counts;
     for (size_t i = 0; i < sizeof r->counts / sizeof *to; i++)
         to[i] += more[i];
+    r->generator_cpu_ns += from->generator_cpu_ns;
+    r->generator_wait_ns += from->generator_wait_ns;
     histogram_merge(r->latency, from->latency);
     histogram_merge(r->service, from->service);
     histogram_merge(r->lag, from->lag);

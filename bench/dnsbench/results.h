@@ -52,6 +52,8 @@ struct results {
     struct histogram *lag;     ///< from when it was due to when it was sent
     struct second *seconds;
     size_t nseconds;
+    uint64_t generator_cpu_ns;  ///< CPU time of the threads
+    uint64_t generator_wait_ns; ///< for how long they could have run, but had no CPU; 0 where the kernel does not tell
     struct live live;
 };
 

@@ -3,11 +3,14 @@
 
 #include <clusterdns/clock.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEADER 12
@@ -291,9 +294,15 @@ static bool is_over(const struct worker *w, uint64_t at)
     return w->most == 0 || w->left == 0 ? w->due == NEVER : at >= w->load->plan.duration_ns;
 }
 
-void worker_run(struct worker *w)
+// Connections are made meanwhile. worker_now() is 0 until then.
+static void await_start(struct worker *w)
 {
-    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    for (uint64_t at; (at = clock_monotonic_ns()) < w->load->start_ns;)
+        wait_for_events(w, w->load->start_ns - at);
+}
+
+static void ask_all(struct worker *w)
+{
     schedule_more(w, 0);
     for (;;) {
         uint64_t until = expire_all(w), at = worker_now(w);
@@ -307,4 +316,30 @@ void worker_run(struct worker *w)
         until = at + LOOK_NS < until ? at + LOOK_NS : until;
         wait_for_events(w, more ? 0 : until);
     }
+}
+
+// What the thread has had of a CPU, and how long it has waited for one (proc_pid_schedstat(5)).
+static void read_cpu(uint64_t *cpu_ns, uint64_t *wait_ns)
+{
+    struct timespec t;
+    FILE *file = fopen("/proc/thread-self/schedstat", "re");
+    *wait_ns = 0;
+    if (file != NULL && fscanf(file, "%*u %" SCNu64, wait_ns) != 1)
+        *wait_ns = 0;
+    if (file != NULL)
+        fclose(file);
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    *cpu_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+void worker_run(struct worker *w)
+{
+    uint64_t cpu, wait;
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    await_start(w);
+    read_cpu(&cpu, &wait);
+    ask_all(w);
+    read_cpu(&w->results.generator_cpu_ns, &w->results.generator_wait_ns);
+    w->results.generator_cpu_ns -= cpu;
+    w->results.generator_wait_ns -= wait < w->results.generator_wait_ns ? wait : w->results.generator_wait_ns;
 }

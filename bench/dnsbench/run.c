@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dnsbench/run.h"
+
+#include <clusterdns/clock.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BEGIN_NS UINT64_C(50000000)     // threads are there before the schedule begins
+#define VIEW_NS UINT64_C(1000000000)    // between two looks at a run
+#define SILENCE_NS UINT64_C(5000000000) // … without an answer, and the run is ended
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+void run_catch_signals(void)
+{
+    (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
+}
+
+bool run_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+static int fail(char *error, const char *what, const char *why)
+{
+    snprintf(error, RUN_ERROR_MAX, "%s: %s", what, why);
+    return CDNS_ECONFIG;
+}
+
+// --- threads
+
+struct thread {
+    pthread_t id;
+    struct worker *worker;
+    bool running;
+};
+
+static void *work(void *worker)
+{
+    worker_run(worker);
+    return NULL;
+}
+
+static int start(struct load *load, struct thread *threads, char *error)
+{
+    for (unsigned i = 0; i < load->threads; i++) {
+        int rc = worker_new(load, i, &threads[i].worker);
+        if (rc != 0)
+            return fail(error, "a socket could not be opened", rc == CDNS_EIO ? strerror(errno) : error_text(rc));
+    }
+    load->start_ns = clock_monotonic_ns() + BEGIN_NS;
+    for (unsigned i = 0; i < load->threads; i++) {
+        int number = pthread_create(&threads[i].id, NULL, work, threads[i].worker);
+        if (number != 0)
+            return fail(error, "a thread could not be started", strerror(number));
+        threads[i].running = true;
+    }
+    return 0;
+}
+
+static int finish(struct thread *threads, unsigned n, struct results *sum)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (threads[i].running)
+            pthread_join(threads[i].id, NULL);
+        if (threads[i].worker != NULL && rc == 0)
+            rc = results_merge(sum, &threads[i].worker->results);
+        if (threads[i].worker != NULL)
+            worker_free(threads[i].worker);
+    }
+    return rc;
+}
+
+// --- watching
+
+static struct live_sum {
+    uint64_t due, answered, lost, odd;
+} look(struct thread *threads, unsigned n)
+{
+    struct live_sum sum = {0};
+    for (unsigned i = 0; i < n; i++) {
+        const struct live *live = &threads[i].worker->results.live;
+        sum.due += atomic_load_explicit(&live->due, memory_order_relaxed);
+        sum.answered += atomic_load_explicit(&live->answered, memory_order_relaxed);
+        sum.lost += atomic_load_explicit(&live->lost, memory_order_relaxed);
+        sum.odd += atomic_load_explicit(&live->odd, memory_order_relaxed);
+    }
+    return sum;
+}
+
+static void show(const struct live_sum *now, const struct live_sum *last, uint64_t at)
+{
+    fprintf(stderr, "\r  %4.0f s  %9llu a second answered  %9llu lost  %9llu odd  \033[K", (double)at / 1e9,
+            (unsigned long long)(now->answered - last->answered), (unsigned long long)now->lost,
+            (unsigned long long)now->odd);
+}
+
+// Watches until the schedule and its last time-out are over. Returns why it was ended early, or NULL.
+static const char *watch(struct load *load, struct thread *threads, const struct options *o)
+{
+    struct live_sum last = {0};
+    uint64_t heard = load->start_ns, end = load->start_ns + load->plan.duration_ns;
+    bool view = !o->quiet && isatty(STDERR_FILENO);
+    for (uint64_t next = load->start_ns + VIEW_NS; next < end + VIEW_NS; next += VIEW_NS) {
+        uint64_t until = next < end ? next : end;
+        const struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+        while (!interrupted && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+            ;
+        struct live_sum now = look(threads, load->threads);
+        if (now.answered > last.answered)
+            heard = clock_monotonic_ns();
+        if (view)
+            show(&now, &last, until - load->start_ns);
+        if (interrupted)
+            return "interrupted";
+        if (now.due > 0 && clock_monotonic_ns() > heard + SILENCE_NS + load->timeout_ns)
+            return "the server has stopped answering";
+        last = now;
+    }
+    if (view)
+        fprintf(stderr, "\r\033[K");
+    return NULL;
+}
+
+int run_load(struct load *load, const struct options *o, struct results *results, struct run *run, char *error)
+{
+    struct thread *threads = calloc(load->threads, sizeof *threads);
+    if (threads == NULL || results_init(results, load->plan.duration_ns) != 0) {
+        free(threads);
+        return fail(error, "a run", error_text(CDNS_ENOMEM));
+    }
+    atomic_store(&load->stop, false);
+    int rc = start(load, threads, error);
+    const char *stopped = rc == 0 ? watch(load, threads, o) : "";
+    atomic_store(&load->stop, stopped != NULL);
+    if (finish(threads, load->threads, results) != 0 && rc == 0)
+        rc = fail(error, "a run's results", error_text(CDNS_ENOMEM));
+    *run = (struct run){
+        .options = o, .results = results, .took_ns = clock_monotonic_ns() - load->start_ns, .stopped = stopped};
+    if (rc != 0)
+        results_free(results);
+    free(threads);
+    return rc;
+}
