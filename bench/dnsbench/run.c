@@ -4,6 +4,7 @@
 #include <clusterdns/clock.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,16 +45,19 @@ static int fail(char *error, const char *what, const char *why)
 struct thread {
     pthread_t id;
     struct worker *worker;
+    sem_t *over; // all threads'
     bool running;
 };
 
-static void *work(void *worker)
+static void *work(void *arg)
 {
-    worker_run(worker);
+    struct thread *thread = arg;
+    worker_run(thread->worker);
+    (void)sem_post(thread->over);
     return NULL;
 }
 
-static int start(struct load *load, struct thread *threads, char *error)
+static int start(struct load *load, struct thread *threads, sem_t *over, char *error)
 {
     for (unsigned i = 0; i < load->threads; i++) {
         int rc = worker_new(load, i, &threads[i].worker);
@@ -62,7 +66,8 @@ static int start(struct load *load, struct thread *threads, char *error)
     }
     load->start_ns = clock_monotonic_ns() + BEGIN_NS;
     for (unsigned i = 0; i < load->threads; i++) {
-        int number = pthread_create(&threads[i].id, NULL, work, threads[i].worker);
+        threads[i].over = over;
+        int number = pthread_create(&threads[i].id, NULL, work, &threads[i]);
         if (number != 0)
             return fail(error, "a thread could not be started", strerror(number));
         threads[i].running = true;
@@ -108,22 +113,31 @@ static void show(const struct live_sum *now, const struct live_sum *last, uint64
             (unsigned long long)now->odd);
 }
 
-// Watches until the schedule and its last time-out are over. Returns why it was ended early, or NULL.
-static const char *watch(struct load *load, struct thread *threads, const struct options *o)
+// Waits for a time, or the end of all threads: then it is true. `left` are those that have not ended.
+static bool wait_until(uint64_t until, sem_t *over, unsigned *left)
+{
+    const struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+    while (*left > 0 && !interrupted)
+        if (sem_clockwait(over, CLOCK_MONOTONIC, &at) == 0)
+            --*left;
+        else if (errno == ETIMEDOUT)
+            return false;
+    return *left == 0;
+}
+
+// Watches until the threads are done. Returns why it was ended early, or NULL.
+static const char *watch(struct load *load, struct thread *threads, sem_t *over, const struct options *o)
 {
     struct live_sum last = {0};
-    uint64_t heard = load->start_ns, end = load->start_ns + load->plan.duration_ns;
+    uint64_t heard = load->start_ns;
+    unsigned left = load->threads;
     bool view = !o->quiet && isatty(STDERR_FILENO);
-    for (uint64_t next = load->start_ns + VIEW_NS; next < end + VIEW_NS; next += VIEW_NS) {
-        uint64_t until = next < end ? next : end;
-        const struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
-        while (!interrupted && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
-            ;
+    for (uint64_t next = load->start_ns + VIEW_NS; !wait_until(next, over, &left); next += VIEW_NS) {
         struct live_sum now = look(threads, load->threads);
         if (now.answered > last.answered)
             heard = clock_monotonic_ns();
         if (view)
-            show(&now, &last, until - load->start_ns);
+            show(&now, &last, next - load->start_ns);
         if (interrupted)
             return "interrupted";
         if (now.due > 0 && clock_monotonic_ns() > heard + SILENCE_NS + load->timeout_ns)
@@ -143,8 +157,10 @@ int run_load(struct load *load, const struct options *o, struct results *results
         return fail(error, "a run", error_text(CDNS_ENOMEM));
     }
     atomic_store(&load->stop, false);
-    int rc = start(load, threads, error);
-    const char *stopped = rc == 0 ? watch(load, threads, o) : "";
+    sem_t over;
+    (void)sem_init(&over, 0, 0);
+    int rc = start(load, threads, &over, error);
+    const char *stopped = rc == 0 ? watch(load, threads, &over, o) : "";
     atomic_store(&load->stop, stopped != NULL);
     if (finish(threads, load->threads, results) != 0 && rc == 0)
         rc = fail(error, "a run's results", error_text(CDNS_ENOMEM));
@@ -152,6 +168,7 @@ int run_load(struct load *load, const struct options *o, struct results *results
         .options = o, .results = results, .took_ns = clock_monotonic_ns() - load->start_ns, .stopped = stopped};
     if (rc != 0)
         results_free(results);
+    (void)sem_destroy(&over);
     free(threads);
     return rc;
 }
