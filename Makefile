@@ -128,7 +128,7 @@ cases: $B/clusterdns $(SHARED_BIN)
 ## make test-cluster     the same and all cases on a real control plane, beside CoreDNS (builds them once through Go)
 test-cluster:
 	@tools/deps build test cluster
-	@$(MAKE) --no-print-directory -j$$(nproc) all $B/bench/load
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@test/cluster/build
 	@CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/compat test/cluster
 	@CASES_ON='live coredns' CLUSTERDNS=$(abspath $B)/clusterdns $(PYTHON) -m pytest -q -p no:cacheprovider test/cases/test_cases.py test/cases/defaults
@@ -155,7 +155,7 @@ bench: all $(BENCH_BIN)
 ## make bench-scale      memory, CPU and time with 100,000 services on a real API server, beside CoreDNS (SCALE=… for bench/scale)
 bench-scale:
 	@tools/deps build test cluster
-	@$(MAKE) --no-print-directory -j$$(nproc) all $B/bench/load
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@test/cluster/build
 	@bench/scale $B $(SCALE)
 

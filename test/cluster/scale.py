@@ -67,7 +67,7 @@ class Load:
     def __init__(self, server, cluster, per_second):
         self.port, self.cluster, self.per_second = server.port, cluster, per_second
         self.counts = {"received": 0, "lost": 0, "wrong": 0}
-        self.program = os.path.join(os.path.dirname(servers.clusterdns_binary()), "bench", "load")
+        self.program = os.path.join(os.path.dirname(servers.clusterdns_binary()), "dnsbench")
         self.names = os.path.join(server.folder, "names")
         self.failure = None
         self.stopping, self.thread = threading.Event(), threading.Thread(target=self._run, daemon=True)
@@ -78,7 +78,7 @@ class Load:
                 address = self.cluster.cluster_ip(number)
                 if address != "None":
                     name = f"{self.cluster.name(number)}.{self.cluster.namespace(number)}.svc.cluster.local"
-                    file.write(f"{name} {address}\n")
+                    file.write(f"{name} A {address}\n")
         self.started = time.monotonic()
         self.thread.start()
         return self
@@ -91,14 +91,19 @@ class Load:
         self.counts["per_second"] = self.counts["received"] / (time.monotonic() - self.started)
 
     def _run(self):
-        argv = [self.program, "127.0.0.1", self.port, self.names, self.per_second, 1, self.per_second]
+        result = f"{self.names}.json"
+        argv = [self.program, "--rate", self.per_second, "--duration", 1, "--timeout", "500ms", "--questions", self.names]
+        argv += ["--check", "--json", result, f"127.0.0.1:{self.port}"]
         try:
             while not self.stopping.is_set():
-                done = subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, timeout=60, check=True)
-                result = json.loads(done.stdout)
-                for key in self.counts:
-                    self.counts[key] += result[key]
-        except (OSError, subprocess.SubprocessError) as error:
+                subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, timeout=60, check=False)
+                with open(result, encoding="utf-8") as file:
+                    report = json.load(file)
+                os.unlink(result)
+                self.counts["received"] += report["counts"]["answered"]
+                self.counts["lost"] += report["counts"]["lost"]
+                self.counts["wrong"] += report["check"]["wrong"] + report["counts"]["mismatched"] + report["counts"]["strange"]
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.failure = error
 
 
