@@ -18,7 +18,8 @@ static int fail(char *error, const char *path, unsigned line, const char *why, c
     return CDNS_ECONFIG;
 }
 
-static int add(struct questions *set, size_t *room, const struct question_options *o, const uint8_t *name, int type)
+static int add(struct questions *set, size_t *room, const struct question_options *o, const uint8_t *name, int type,
+               bool absolute)
 {
     uint8_t wire[MESSAGE_QUESTION_MAX];
     const struct message_question q = {.qname = name,
@@ -41,9 +42,18 @@ static int add(struct questions *set, size_t *room, const struct question_option
     const uint8_t *copy = arena_memdup(set->arena, wire, size);
     if (copy == NULL)
         return CDNS_ENOMEM;
-    set->all[set->n++] = (struct question){
-        .wire = copy, .size = (uint16_t)size, .name_size = (uint16_t)name_length(name), .qtype = q.qtype};
+    set->all[set->n++] = (struct question){.wire = copy,
+                                           .size = (uint16_t)size,
+                                           .name_size = (uint16_t)name_length(name),
+                                           .qtype = q.qtype,
+                                           .absolute = absolute};
     return 0;
+}
+
+static bool has_final_dot(const char *text)
+{
+    size_t n = strlen(text);
+    return text[n - 1] == '.' && (n < 2 || text[n - 2] != '\\');
 }
 
 static int read_line(struct questions *set, size_t *room, const struct question_options *o, char *line,
@@ -61,7 +71,7 @@ static int read_line(struct questions *set, size_t *room, const struct question_
     int type = rr_type_from_text(second);
     if (type < 0)
         return fail(error, path, number, "no such record type (TYPE123 says it by number)", second);
-    return add(set, room, o, name, type);
+    return add(set, room, o, name, type, has_final_dot(first));
 }
 
 int questions_read(FILE *file, const char *path, const struct question_options *options, struct questions *out,
