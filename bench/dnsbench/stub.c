@@ -7,6 +7,7 @@
 #define HEADER 12
 #define POOL_FIRST 1024
 #define NOBODY UINT32_MAX
+#define SINGLE_MAX 2
 
 // What became of one question of two; of both together the smaller one counts.
 enum outcome {
@@ -28,7 +29,9 @@ struct lookup {
     uint32_t serial;    // of the candidate
     uint32_t next;      // in the list that it is in
     uint16_t questions; // sent so far
-    uint8_t candidate, attempt;
+    uint8_t candidate;
+    uint8_t attempt, round;        // tries of the candidate that had no answer; … all tries
+    uint8_t single;                // times that one question of two was lost: from then on AAAA waits for A's answer
     uint8_t outcome[2];            // of A and AAAA
     uint8_t as_is;                 // enum result of the name as it is, when that was tried first
     bool queued, over;             // in the queue; … for nothing
@@ -180,6 +183,12 @@ bool stub_asks(const struct stub *s)
     return s->queue_first != NOBODY;
 }
 
+// Does AAAA wait for A?
+static bool is_held(const struct lookup *l)
+{
+    return l->single > 0 && l->outcome[0] == WAITING;
+}
+
 bool stub_next(struct stub *s, struct stub_ask *out)
 {
     for (uint32_t place; (place = dequeue(s)) != NOBODY;) {
@@ -190,10 +199,10 @@ bool stub_next(struct stub *s, struct stub_ask *out)
         }
         uint32_t first = s->names->names[l->name].first + 2U * l->candidate;
         *out = (struct stub_ask){
-            .ticket = {.lookup = place, .serial = l->serial & 0xfffffff, .attempt = (uint32_t)l->attempt & 15},
+            .ticket = {.lookup = place, .serial = l->serial & 0xfffffff, .round = (uint32_t)l->round & 15},
             .due = l->asked};
         for (uint32_t i = 0; i < 2; i++)
-            if (l->outcome[i] == WAITING)
+            if (l->outcome[i] == WAITING && !(i == 1 && is_held(l)))
                 out->questions[out->n++] = first + i;
         l->questions = (uint16_t)(l->questions + out->n);
         return true;
@@ -242,39 +251,54 @@ static void go_on(struct stub *s, uint32_t place, enum outcome why, uint64_t at)
         return;
     }
     l->serial++;
-    l->attempt = 0;
+    l->attempt = l->round = 0;
     l->servfail = false;
     l->outcome[0] = l->outcome[1] = WAITING;
     ask(s, place, at);
 }
 
-// Has to be asked again: what is missing, or both when neither has an answer.
-static void try_again(struct stub *s, uint32_t place, uint64_t at)
+// Both have to be asked again, if they may. That one of two is lost uses up no try: some servers and firewalls do not
+// take two questions at once, so glibc asks twice more, one after the other.
+static bool try_again(struct stub *s, uint32_t place, bool half, uint64_t at)
 {
     struct lookup *l = &s->pool[place];
-    l->attempt++;
-    for (int i = 0; i < 2; i++)
-        if (l->outcome[i] >= ERROR)
-            l->outcome[i] = WAITING;
+    if (half ? l->single == SINGLE_MAX : l->attempt + 1U >= s->attempts)
+        return false;
+    l->single = (uint8_t)(l->single + half);
+    l->attempt = (uint8_t)(l->attempt + !half);
+    l->round++;
+    l->outcome[0] = l->outcome[1] = WAITING;
     ask(s, place, at);
+    return true;
 }
 
-static void note(struct stub *s, uint32_t place, unsigned which, enum outcome outcome, uint64_t at)
+// Is there an answer, of both questions together? Then it is followed.
+static void settle(struct stub *s, uint32_t place, uint64_t at)
 {
-    struct lookup *l = &s->pool[place];
-    l->outcome[which] = (uint8_t)outcome;
+    const struct lookup *l = &s->pool[place];
     enum outcome a = l->outcome[0], b = l->outcome[1], best = a < b ? a : b;
-    bool missing = a == LOST || b == LOST || best == ERROR;
     if (best == WAITING)
         return;
-    if (missing && l->attempt + 1U < s->attempts)
-        try_again(s, place, at);
-    else if (best == ADDRESS)
+    if ((a == LOST || b == LOST || best == ERROR) && try_again(s, place, best < ERROR, at))
+        return;
+    if (best == ADDRESS)
         end(s, place, FOUND, at);
     else if (best == EMPTY)
         end(s, place, NOT_FOUND, at);
     else
         go_on(s, place, best, at);
+}
+
+static void note(struct stub *s, uint32_t place, unsigned which, enum outcome outcome, uint64_t at)
+{
+    struct lookup *l = &s->pool[place];
+    bool held = is_held(l) && which == 0 && l->outcome[1] == WAITING;
+    l->outcome[which] = (uint8_t)outcome;
+    if (held && outcome != LOST)
+        ask(s, place, at);
+    else if (held)
+        l->outcome[1] = LOST; // it was not asked
+    settle(s, place, at);
 }
 
 // --- answers
@@ -352,6 +376,6 @@ void stub_answered(struct stub *s, struct stub_ticket ticket, uint32_t question,
 
 void stub_lost(struct stub *s, struct stub_ticket ticket, uint32_t question, uint64_t at)
 {
-    if (is_heard(s, ticket, question) && ticket.attempt == s->pool[ticket.lookup].attempt)
+    if (is_heard(s, ticket, question) && ticket.round == s->pool[ticket.lookup].round)
         note(s, ticket.lookup, question & 1, LOST, at);
 }

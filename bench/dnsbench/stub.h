@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// Look-ups under way, as glibc's getaddrinfo() does them (res_search(3), res_send): A and AAAA of a candidate are
-/// asked together and both are awaited. An address in either ends the look-up; so does an answer with records but no
-/// address (a CNAME alone), without one. No such name, or no such data: the next candidate, at once. What is not
-/// answered in time is asked again, up to a number of tries; SERVFAIL, REFUSED and NOTIMP for both likewise, one of
-/// them beside an answer is passed over. When all tries are used up, SERVFAIL makes it go on with the next candidate,
-/// all else (a time-out) with the name as it is. The look-up's result is that of the name as it is when that was tried
-/// first, else it is "not found" if some candidate had no such data, "failed" if some candidate had SERVFAIL, or else
-/// the last one's. An answer that comes after its time still counts while its question is asked again: glibc asks with
-/// the same id.
+/// Look-ups under way, as glibc's getaddrinfo() does them:
+/// - A and AAAA of a candidate are asked together, and both answers are awaited. An address in either ends the look-up;
+///   records without one (a CNAME alone) end it too, as not found. NXDOMAIN or no data: the next candidate, at once.
+/// - What is not answered in time is asked again, `attempts` times in all; so are SERVFAIL, REFUSED and NOTIMP when
+/// both
+///   questions have them. One of these beside an answer is passed over. An answer that comes after its time counts
+///   while its question is asked again: glibc asks with the same id.
+/// - If only one question is lost, both are asked again, and from then on one after the other, which uses up no
+/// attempt;
+///   after two such tries what the other one was answered is taken.
+/// - When a candidate's attempts are used up, SERVFAIL makes it go on with the next candidate, all else with the name
+/// as
+///   it is, if that is still to come.
+/// - The result is that of the name as it is if it was tried first; else "not found" if a candidate had no data,
+///   "failed" if one had SERVFAIL, or that of the last candidate.
 ///
-/// Where it is not glibc: it does not ask again over TCP (a truncated answer without an address is an error), a
-/// time-out of one question of two repeats that one within the same tries (glibc: both, one after the other, up to two
-/// times more), and an ICMP error is waited for as a loss. One thread at a time.
+/// Each look-up is that of a new process: glibc goes on asking one after the other for good. A truncated answer counts
+/// if an address is in it, else as an error: it is not asked again over TCP. An ICMP error is waited for as a loss. One
+/// thread at a time.
 #include "dnsbench/candidates.h"
 #include "dnsbench/results.h"
 #include <clusterdns/error.h>
@@ -24,8 +30,8 @@ struct stub;
 
 /// Whose a question is, for as long as anybody may answer it.
 struct stub_ticket {
-    uint32_t lookup;                   ///< place in the pool
-    uint32_t serial : 28, attempt : 4; ///< of the candidate: those of candidates that are done with are not heard
+    uint32_t lookup;                 ///< place in the pool
+    uint32_t serial : 28, round : 4; ///< of the candidate, whose try it is; no serial but the look-up's is heard
 };
 
 /// Questions that are to be sent together, by one flow.
