@@ -326,16 +326,22 @@ static uint64_t expire_all(struct worker *w)
     return next;
 }
 
-// Waits for answers, at most until `until`, and takes them.
-static void wait_for_events(struct worker *w, uint64_t until)
+// Waits for answers, at most `left` nanoseconds, and takes them.
+static void wait_for_events(struct worker *w, uint64_t left)
 {
     struct epoll_event events[WORKER_BATCH];
-    uint64_t at = worker_now(w), left = until > at ? until - at : 0;
     left = left > SPIN_NS ? left - SPIN_NS / 2 : 0;
     const struct timespec time = {.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
     int n = epoll_pwait2(w->epoll, events, WORKER_BATCH, &time, NULL);
     for (int i = 0; i < n; i++)
         w->load->transport->event(w, events[i].data.ptr, events[i].events);
+}
+
+// Connections are made before the schedule begins; a question that left by then would have no time.
+static void wait_for_start(struct worker *w)
+{
+    for (uint64_t at; (at = clock_monotonic_ns()) < w->load->start_ns;)
+        wait_for_events(w, w->load->start_ns - at);
 }
 
 static bool is_over(const struct worker *w, uint64_t at)
@@ -357,6 +363,7 @@ static void stop(struct worker *w)
 void worker_run(struct worker *w)
 {
     (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    wait_for_start(w);
     schedule_more(w, 0);
     for (;;) {
         uint64_t until = expire_all(w), at = worker_now(w);
@@ -368,6 +375,7 @@ void worker_run(struct worker *w)
             return;
         until = w->due < until ? w->due : until;
         until = at + LOOK_NS < until ? at + LOOK_NS : until;
-        wait_for_events(w, more ? 0 : until);
+        at = worker_now(w);
+        wait_for_events(w, more || until <= at ? 0 : until - at);
     }
 }
