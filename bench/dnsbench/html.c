@@ -20,6 +20,7 @@ static const char head[] =
     "svg{width:100%;height:auto}svg text{font:12px "
     "system-ui,sans-serif;fill:#444}.grid{stroke:#e4e4e4}.axis{stroke:#888}\n"
     ".a{fill:none;stroke:#1667b7;stroke-width:2}.b{fill:none;stroke:#e08a00;stroke-width:2}.c{fill:#c00}\n"
+    ".d{fill:none;stroke:#2f8f46;stroke-width:2}.key-d{color:#2f8f46}\n"
     ".key-a{color:#1667b7}.key-b{color:#b36e00}.key-c{color:#c00}\n"
     "</style></head><body>\n";
 
@@ -80,6 +81,8 @@ static void plot_percentiles(const struct run *run, FILE *file)
     const struct results *r = run->results;
     double nines = ceil(log10((double)histogram_count(r->latency) + 1));
     uint64_t least = histogram_min(r->service), most = histogram_max(r->latency);
+    if (histogram_max(r->lookups.latency) > most)
+        most = histogram_max(r->lookups.latency);
     if (least == 0 || histogram_min(r->latency) < least)
         least = histogram_min(r->latency);
     struct frame f = {.x_most = nines < 1   ? 1
@@ -101,8 +104,12 @@ static void plot_percentiles(const struct run *run, FILE *file)
     }
     draw_percentiles(file, &f, r->service, "b");
     draw_percentiles(file, &f, r->latency, "a");
-    fprintf(file, "</svg>\n<p><b class=\"key-a\">latency</b>: from when a question was due, lost ones included; "
-                  "<b class=\"key-b\">service</b>: from when it was sent</p>\n");
+    if (run->options->stub)
+        draw_percentiles(file, &f, r->lookups.latency, "d");
+    fprintf(file,
+            "</svg>\n<p><b class=\"key-a\">latency</b>: from when a question was due, lost ones included; "
+            "<b class=\"key-b\">service</b>: from when it was sent%s</p>\n",
+            run->options->stub ? "; <b class=\"key-d\">look-ups</b>: whole ones, from when they were due" : "");
 }
 
 // --- rate and errors over time
@@ -196,13 +203,16 @@ static void table_of_times(const struct run *run, FILE *file)
     const struct {
         const char *name;
         const struct histogram *h;
-    } rows[] = {{"latency", run->results->latency}, {"service", run->results->service}, {"lag", run->results->lag}};
+    } rows[] = {{"look-ups", run->results->lookups.latency},
+                {"latency", run->results->latency},
+                {"service", run->results->service},
+                {"lag", run->results->lag}};
     char text[16];
     fputs("<table id=\"times\"><tr><th></th>", file);
     for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
         fprintf(file, "<th>p%g</th>", percents[i]);
     fputs("<th>max</th></tr>\n", file);
-    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+    for (size_t row = run->options->stub ? 0 : 1; row < sizeof rows / sizeof rows[0]; row++) {
         fprintf(file, "<tr><td>%s</td>", rows[row].name);
         for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
             fprintf(file, "<td>%s</td>", report_time(histogram_percentile(rows[row].h, percents[i]), text));
@@ -215,6 +225,7 @@ static void table_of_counts(const struct run *run, FILE *file)
 {
     const struct counts *c = &run->results->counts;
     const struct check_counts *k = run->check;
+    const struct lookups *l = &run->results->lookups;
     const struct {
         const char *name;
         uint64_t value;
@@ -227,6 +238,10 @@ static void table_of_counts(const struct run *run, FILE *file)
                 {"wrong", c->mismatched + c->strange},
                 {"refused", c->refused},
                 {"not sent", c->unsent},
+                {"look-ups", l->due},
+                {"found", l->found},
+                {"not found", l->not_found},
+                {"failed", l->failed},
                 {"right answers", k != NULL ? k->right : 0},
                 {"wrong answers", k != NULL ? k->wrong : 0},
                 {"stale answers", k != NULL ? k->stale : 0},

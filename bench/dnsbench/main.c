@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // dnsbench: a load tester for DNS servers. See docs/dnsbench.md.
+#include "dnsbench/candidates.h"
 #include "dnsbench/compare.h"
 #include "dnsbench/html.h"
 #include "dnsbench/judge.h"
@@ -98,6 +99,13 @@ static int read_questions(const struct options *o, struct questions *set)
     return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
 }
 
+static int make_candidates(const struct options *o, const struct questions *set, struct candidates *out)
+{
+    char error[CANDIDATES_ERROR_MAX];
+    int rc = candidates_make(set, o, out, error);
+    return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
+}
+
 static SSL_CTX *tls_context(const struct options *o)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
@@ -135,6 +143,7 @@ int main(int argc, char **argv)
 {
     struct options o;
     struct questions questions;
+    struct candidates candidates = {.n = 0};
     char error[OPTIONS_ERROR_MAX];
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
         return run_compare(argc - 1, argv + 1);
@@ -144,14 +153,16 @@ int main(int argc, char **argv)
         fputs(o.help ? options_help : "dnsbench " CDNS_VERSION "\n", stdout);
         return 0;
     }
-    if (read_questions(&o, &questions) != 0)
+    if (read_questions(&o, &questions) != 0 || (o.stub && make_candidates(&o, &questions, &candidates) != 0))
         return FAILED;
     struct load load = {.transport = o.transport == OVER_UDP ? &transport_udp : &transport_stream,
                         .per_connection = o.per_connection,
                         .tls_name = o.tls_name,
                         .server = o.server,
                         .source = o.source,
-                        .questions = &questions,
+                        .questions = o.stub ? &candidates.questions : &questions,
+                        .lookups = o.stub ? &candidates : NULL,
+                        .attempts = o.attempts,
                         .order = o.order,
                         .seed = o.seed,
                         .plan = o.plan,
@@ -163,10 +174,10 @@ int main(int argc, char **argv)
     if (o.transport == OVER_TLS && (load.tls = tls_context(&o)) == NULL)
         return FAILED;
     struct judge judge = {0};
-    if (judge_begin(&judge, &o, &questions, error) != 0)
+    if (judge_begin(&judge, &o, load.questions, error) != 0)
         return complain(FAILED, error, NULL);
     load.check = judge.check;
-    struct alias *zipf = o.order == PICK_ZIPF ? picker_zipf_table(questions.n, o.zipf) : NULL;
+    struct alias *zipf = o.order == PICK_ZIPF ? picker_zipf_table(o.stub ? candidates.n : questions.n, o.zipf) : NULL;
     load.zipf = zipf;
     run_catch_signals();
     bool search = o.max || o.knee != NULL;
@@ -176,6 +187,7 @@ int main(int argc, char **argv)
     judge_end(&judge);
     free(zipf);
     SSL_CTX_free(load.tls);
+    candidates_free(&candidates);
     questions_free(&questions);
     return status;
 }

@@ -21,7 +21,8 @@ static int fail(char *error, const char *path, unsigned line, const char *why, c
     return CDNS_ECONFIG;
 }
 
-static int add(struct questions *set, size_t *room, const struct question_options *o, const uint8_t *name, int type)
+static int add(struct questions *set, size_t *room, const struct question_options *o, const uint8_t *name, int type,
+               bool absolute)
 {
     uint8_t wire[MESSAGE_QUESTION_MAX];
     const struct message_question q = {.qname = name,
@@ -44,8 +45,11 @@ static int add(struct questions *set, size_t *room, const struct question_option
     const uint8_t *copy = arena_memdup(set->arena, wire, size);
     if (copy == NULL)
         return CDNS_ENOMEM;
-    set->all[set->n++] = (struct question){
-        .wire = copy, .size = (uint16_t)size, .name_size = (uint16_t)name_length(name), .qtype = q.qtype};
+    set->all[set->n++] = (struct question){.wire = copy,
+                                           .size = (uint16_t)size,
+                                           .name_size = (uint16_t)name_length(name),
+                                           .qtype = q.qtype,
+                                           .absolute = absolute};
     return 0;
 }
 
@@ -78,6 +82,12 @@ static bool expect(struct question *q, const char *text)
     return first && rcode >= 0 ? true : expect_record(q, text);
 }
 
+static bool has_final_dot(const char *text)
+{
+    size_t n = strlen(text);
+    return text[n - 1] == '.' && (n < 2 || text[n - 2] != '\\');
+}
+
 static int read_line(struct questions *set, size_t *room, const struct question_options *o, char *line,
                      const char *path, unsigned number, char *error)
 {
@@ -93,7 +103,7 @@ static int read_line(struct questions *set, size_t *room, const struct question_
     int type = rr_type_from_text(second);
     if (type < 0)
         return fail(error, path, number, "no such record type (TYPE123 says it by number)", second);
-    int rc = add(set, room, o, name, type);
+    int rc = add(set, room, o, name, type, has_final_dot(first));
     for (const char *answer; rc == 0 && (answer = strtok_r(NULL, blanks, &rest)) != NULL;)
         if (!expect(&set->all[set->n - 1], answer))
             return fail(error, path, number,

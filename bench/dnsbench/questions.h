@@ -16,6 +16,7 @@ struct question {
     uint16_t size;       ///< bytes
     uint16_t name_size;  ///< bytes of the name, which begins at byte 12
     uint16_t qtype;      ///< host order
+    bool absolute;       ///< the name was given with its final dot: a search list (candidates.h) is not for it
     bool judged;         ///< it is known what the answer has to be:
     uint64_t expected;   ///< its digest (digest.h)
 };

@@ -140,6 +140,18 @@ static void print_counts(const struct run *run, FILE *file)
     }
 }
 
+static void print_lookups(const struct run *run, FILE *file)
+{
+    const struct lookups *l = &run->results->lookups;
+    uint64_t ended = l->found + l->not_found + l->failed;
+    fprintf(file, "\n  %-12s %12llu  %.2f questions each, at most %llu\n", "look-ups", (unsigned long long)l->due,
+            ended > 0 ? (double)l->questions / (double)ended : 0, (unsigned long long)l->questions_max);
+    print_line(file, "found", l->found, l->due);
+    print_line(file, "not found", l->not_found, l->due);
+    print_line(file, "failed", l->failed, l->due);
+    print_line(file, "cut off", l->due - ended, l->due);
+}
+
 static void print_times(const char *what, const struct histogram *h, FILE *file)
 {
     char text[16];
@@ -166,15 +178,21 @@ void report_text(const struct run *run, FILE *file)
     char reasons[REPORT_REASONS][160];
     unsigned invalid = report_invalid(run, reasons);
     print_counts(run, file);
+    if (run->options->stub)
+        print_lookups(run, file);
     fprintf(file, "\n  %-12s", "");
     for (size_t i = 0; i < PERCENTILES; i++)
         fprintf(file, "%11s", percentiles[i].name);
     fprintf(file, "%11s\n", "max");
+    if (run->options->stub)
+        print_times("look-ups", run->results->lookups.latency, file);
     print_times("latency", run->results->latency, file);
     print_times("service", run->results->service, file);
     print_times("lag", run->results->lag, file);
     fprintf(file, "\n  latency: from when a question was due to its answer, lost ones included; service: from when it "
                   "was sent\n");
+    if (run->options->stub)
+        fprintf(file, "  look-ups: from when one was due to its end, found or not; the others are of each question\n");
     if (run->check != NULL)
         print_check(run->check, file);
     print_generator(run, file);
@@ -231,6 +249,18 @@ static json_t *counts_json(const struct counts *c)
     return o;
 }
 
+static json_t *lookups_json(const struct run *run)
+{
+    const struct lookups *l = &run->results->lookups;
+    const struct options *o = run->options;
+    uint64_t ended = l->found + l->not_found + l->failed;
+    return json_pack("{s:i, s:i, s:s?, s:s, s:I, s:I, s:I, s:I, s:{s:f, s:I}, s:o}", "ndots", (int)o->ndots, "attempts",
+                     (int)o->attempts, "search", o->search, "namespace", o->namespace_, "due", (json_int_t)l->due,
+                     "found", (json_int_t)l->found, "not_found", (json_int_t)l->not_found, "failed",
+                     (json_int_t)l->failed, "questions", "mean", ended > 0 ? (double)l->questions / (double)ended : 0.0,
+                     "max", (json_int_t)l->questions_max, "latency_ns", times_json(l->latency));
+}
+
 static json_t *seconds_json(const struct results *r)
 {
     json_t *list = json_array();
@@ -283,6 +313,8 @@ int report_json(const struct run *run, FILE *file)
     json_object_set_new(all, "generator", generator_json(run));
     if (run->search != NULL)
         json_object_set_new(all, "search", search_json(run->search));
+    if (run->options->stub)
+        json_object_set_new(all, "lookups", lookups_json(run));
     for (unsigned i = 0; i < invalid; i++)
         json_array_append_new(json_object_get(all, "invalid"), json_string(reasons[i]));
     int rc = json_dumpf(all, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF ? 0 : CDNS_EIO;

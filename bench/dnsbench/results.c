@@ -12,8 +12,9 @@ int results_init(struct results *r, uint64_t duration_ns)
     r->latency = histogram_new(HISTOGRAM_FINE);
     r->service = histogram_new(HISTOGRAM_FINE);
     r->lag = histogram_new(HISTOGRAM_FINE);
+    r->lookups.latency = histogram_new(HISTOGRAM_FINE);
     r->seconds = calloc(r->nseconds, sizeof *r->seconds);
-    if (r->latency != NULL && r->service != NULL && r->lag != NULL && r->seconds != NULL)
+    if (r->latency != NULL && r->service != NULL && r->lag != NULL && r->lookups.latency != NULL && r->seconds != NULL)
         return 0;
     results_free(r);
     return CDNS_ENOMEM;
@@ -24,10 +25,11 @@ void results_free(struct results *r)
     histogram_free(r->latency);
     histogram_free(r->service);
     histogram_free(r->lag);
+    histogram_free(r->lookups.latency);
     for (size_t i = 0; r->seconds != NULL && i < r->nseconds; i++)
         histogram_free(r->seconds[i].latency);
     free(r->seconds);
-    r->latency = r->service = r->lag = NULL;
+    r->latency = r->service = r->lag = r->lookups.latency = NULL;
     r->seconds = NULL;
 }
 
@@ -46,6 +48,17 @@ static int merge_second(struct second *s, const struct second *from)
     return 0;
 }
 
+static void merge_lookups(struct lookups *l, const struct lookups *from)
+{
+    l->due += from->due;
+    l->found += from->found;
+    l->not_found += from->not_found;
+    l->failed += from->failed;
+    l->questions += from->questions;
+    l->questions_max = from->questions_max > l->questions_max ? from->questions_max : l->questions_max;
+    histogram_merge(l->latency, from->latency);
+}
+
 int results_merge(struct results *r, const struct results *from)
 {
     uint64_t *to = (uint64_t *)&r->counts;
@@ -57,6 +70,7 @@ int results_merge(struct results *r, const struct results *from)
     histogram_merge(r->latency, from->latency);
     histogram_merge(r->service, from->service);
     histogram_merge(r->lag, from->lag);
+    merge_lookups(&r->lookups, &from->lookups);
     for (size_t i = 0; i < r->nseconds; i++)
         if (merge_second(&r->seconds[i], &from->seconds[i]) != 0)
             return CDNS_ENOMEM;

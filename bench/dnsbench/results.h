@@ -45,8 +45,21 @@ struct live {
     _Atomic uint64_t due, answered, lost, odd; ///< odd: everything that is no answer in time
 };
 
+/// Of whole look-ups (stub.h): each that was due ends in one of three ways, but for those that the end of the run cut
+/// off.
+struct lookups {
+    uint64_t due;
+    uint64_t found;            ///< an address
+    uint64_t not_found;        ///< no candidate has one
+    uint64_t failed;           ///< no answer, or none but errors
+    uint64_t questions;        ///< of those that have ended, repeated ones included
+    uint64_t questions_max;    ///< … of one
+    struct histogram *latency; ///< from when one was due to its end, however it ended
+};
+
 struct results {
     struct counts counts;
+    struct lookups lookups;
     struct histogram *latency; ///< from when a question was due to its answer; lost ones count with the time-out
     struct histogram *service; ///< from when it was sent
     struct histogram *lag;     ///< from when it was due to when it was sent

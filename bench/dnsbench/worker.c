@@ -60,6 +60,8 @@ static int open_flow(struct worker *w, unsigned i)
     (void)!getrandom(&f->next, sizeof f->next, 0); // answers to an earlier run are strangers
     f->oldest = f->next;
     f->fd = -1;
+    if (w->stub != NULL && (f->tickets = calloc(FLOW_IDS, sizeof *f->tickets)) == NULL)
+        return CDNS_ENOMEM;
     return w->load->transport->open(w, f);
 }
 
@@ -76,10 +78,13 @@ int worker_new(const struct load *load, unsigned part, struct worker **out)
     int rc = w->epoll < 0       ? CDNS_EIO
              : w->flows == NULL ? CDNS_ENOMEM
                                 : results_init(&w->results, load->plan.duration_ns);
+    if (rc == 0 && load->lookups != NULL)
+        rc = (w->stub = stub_new(load->lookups, load->attempts, &w->results.lookups)) == NULL ? CDNS_ENOMEM : 0;
     for (unsigned i = 0; rc == 0 && i < load->flows; i++)
         rc = open_flow(w, i);
     schedule_begin(&w->schedule, &load->plan, part, load->threads);
-    picker_begin(&w->picker, load->order, load->zipf, load->questions->n, part, load->threads, load->seed);
+    size_t n = load->lookups != NULL ? load->lookups->n : load->questions->n;
+    picker_begin(&w->picker, load->order, load->zipf, n, part, load->threads, load->seed);
     if (rc == 0)
         *out = w;
     else
@@ -91,13 +96,16 @@ void worker_free(struct worker *w)
 {
     int saved = errno;
     for (unsigned i = 0; w->flows != NULL && i < w->load->flows; i++) {
-        if (w->flows[i] != NULL)
-            w->load->transport->close(w->flows[i]);
+        if (w->flows[i] == NULL)
+            continue;
+        w->load->transport->close(w->flows[i]);
+        free(w->flows[i]->tickets);
         free(w->flows[i]);
     }
     if (w->epoll >= 0)
         close(w->epoll);
     free(w->flows);
+    stub_free(w->stub);
     results_free(&w->results);
     free(w);
     errno = saved;
@@ -105,14 +113,14 @@ void worker_free(struct worker *w)
 
 // --- sending
 
-// Sets when the next question is due.
+// Sets when the next question or look-up is due.
 static void schedule_more(struct worker *w, uint64_t at)
 {
     bool stopped = atomic_load_explicit(&w->load->stop, memory_order_relaxed);
     if (stopped || w->left == 0 || (w->most > 0 && at >= w->load->plan.duration_ns))
         w->due = NEVER;
     else if (w->most > 0) // a closed loop: whenever there is room
-        w->due = w->outstanding < w->most ? at : NEVER;
+        w->due = (w->stub != NULL ? stub_active(w->stub) : w->outstanding) < w->most ? at : NEVER;
     else if (!schedule_next(&w->schedule, &w->due))
         w->due = NEVER;
 }
@@ -129,32 +137,63 @@ static struct flow *next_flow(struct worker *w)
     return NULL;
 }
 
-static void give_question(struct worker *w, struct flow *f)
+static void give_question(struct worker *w, struct flow *f, size_t number, uint64_t due)
 {
-    size_t number = picker_next(&w->picker);
-    f->slots[f->next++] = (struct slot){.due = w->due, .question = (uint32_t)number & 0x3fffffff, .state = WAITING};
+    f->slots[f->next++] = (struct slot){.due = due, .question = (uint32_t)number & 0x3fffffff, .state = WAITING};
     f->waiting++;
-    w->left--;
     w->outstanding++;
     w->results.counts.due++;
-    results_second(&w->results, w->due)->due++;
+    results_second(&w->results, due)->due++;
+}
+
+// Gives a flow the questions that are due. Returns how many.
+static unsigned give_questions(struct worker *w, struct flow *f, uint64_t at)
+{
+    unsigned n = 0;
+    for (; w->due <= at && n < WORKER_BATCH; n++) {
+        give_question(w, f, picker_next(&w->picker), w->due);
+        w->left--;
+        schedule_more(w, at);
+    }
+    return n;
+}
+
+// … those of look-ups: what is under way goes first.
+static unsigned give_lookups(struct worker *w, struct flow *f, uint64_t at)
+{
+    struct stub_ask ask;
+    unsigned n = 0;
+    while (n + 2 <= WORKER_BATCH && (stub_asks(w->stub) || w->due <= at)) {
+        if (!stub_asks(w->stub)) {
+            stub_begin(w->stub, picker_next(&w->picker), w->due);
+            w->left--;
+            schedule_more(w, at);
+        }
+        if (!stub_next(w->stub, &ask))
+            continue;
+        for (unsigned i = 0; i < ask.n; i++) {
+            f->tickets[f->next] = ask.ticket;
+            give_question(w, f, ask.questions[i], ask.due);
+        }
+        n += ask.n;
+    }
+    return n;
 }
 
 // Sends what is due, through one flow. Returns true if there may be more.
 static bool send_due(struct worker *w)
 {
     uint64_t at = worker_now(w);
-    unsigned n = 0;
     if (w->due == NEVER && w->most > 0)
         schedule_more(w, at);
-    struct flow *f = w->due <= at ? next_flow(w) : NULL;
-    for (; f != NULL && w->due <= at && n < WORKER_BATCH; n++) {
-        give_question(w, f);
-        schedule_more(w, at);
-    }
+    bool any = w->due <= at || (w->stub != NULL && stub_asks(w->stub));
+    struct flow *f = any ? next_flow(w) : NULL;
+    if (f == NULL)
+        return false;
+    unsigned n = w->stub != NULL ? give_lookups(w, f, at) : give_questions(w, f, at);
     if (n > 0)
         w->load->transport->send(w, f, n);
-    return n == WORKER_BATCH;
+    return n == WORKER_BATCH || (w->stub != NULL && stub_asks(w->stub));
 }
 
 const struct question *flow_question(const struct worker *w, const struct flow *f, uint16_t id)
@@ -180,6 +219,8 @@ void flow_unsent(struct worker *w, struct flow *f, uint16_t id)
     f->waiting--;
     w->outstanding--;
     w->results.counts.unsent++;
+    if (w->stub != NULL)
+        stub_lost(w->stub, f->tickets[id], f->slots[id].question, worker_now(w));
 }
 
 // --- receiving
@@ -216,26 +257,32 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
     }
     uint16_t id = (uint16_t)(message[0] << 8 | message[1]);
     struct slot *slot = &f->slots[id];
-    if (slot->state == FREE)
-        c->strange++;
-    else if (!answers(flow_question(w, f, id), message, size))
-        c->mismatched++;
-    else if (slot->state == WAITING)
+    if (slot->state == FREE || !answers(flow_question(w, f, id), message, size)) {
+        c->strange += slot->state == FREE;
+        c->mismatched += slot->state != FREE;
+        return;
+    }
+    if (slot->state == WAITING)
         note_answer(w, f, slot, message, size, at);
     else if (slot->state == ANSWERED)
         c->duplicates++;
     else
         c->tardy++;
+    if (w->stub != NULL)
+        stub_answered(w->stub, f->tickets[id], slot->question, message, size, at);
 }
 
 // --- time
 
-static void lose(struct worker *w, struct flow *f, struct slot *slot)
+static void lose(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
 {
+    struct slot *slot = &f->slots[id];
     slot->state = LOST;
     f->waiting--;
     w->outstanding--;
     results_loss(&w->results, slot->due, slot->lag + w->load->timeout_ns);
+    if (w->stub != NULL)
+        stub_lost(w->stub, f->tickets[id], slot->question, at);
 }
 
 // Settles what has waited too long. Returns when the oldest one that still waits will have.
@@ -248,7 +295,7 @@ static uint64_t expire(struct worker *w, struct flow *f, uint64_t at)
             continue;
         if (end > at)
             return end;
-        lose(w, f, slot);
+        lose(w, f, f->oldest, end);
     }
     return NEVER;
 }
@@ -256,11 +303,10 @@ static uint64_t expire(struct worker *w, struct flow *f, uint64_t at)
 // A client that is cut off asks again, or gives up: not before its time-out.
 void flow_lost(struct worker *w, struct flow *f)
 {
-    for (; f->oldest != f->next; f->oldest++) {
-        struct slot *slot = &f->slots[f->oldest];
-        if (slot->state == WAITING)
-            lose(w, f, slot);
-    }
+    uint64_t at = worker_now(w);
+    for (; f->oldest != f->next; f->oldest++)
+        if (f->slots[f->oldest].state == WAITING)
+            lose(w, f, f->oldest, at);
 }
 
 static uint64_t expire_all(struct worker *w)
@@ -273,11 +319,10 @@ static uint64_t expire_all(struct worker *w)
     return next;
 }
 
-// Waits for answers, at most until `until`, and takes them.
-static void wait_for_events(struct worker *w, uint64_t until)
+// Waits for answers, at most `left` nanoseconds, and takes them.
+static void wait_for_events(struct worker *w, uint64_t left)
 {
     struct epoll_event events[WORKER_BATCH];
-    uint64_t at = worker_now(w), left = until > at ? until - at : 0;
     left = left > SPIN_NS ? left - SPIN_NS / 2 : 0;
     const struct timespec time = {.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
     int n = epoll_pwait2(w->epoll, events, WORKER_BATCH, &time, NULL);
@@ -285,9 +330,11 @@ static void wait_for_events(struct worker *w, uint64_t until)
         w->load->transport->event(w, events[i].data.ptr, events[i].events);
 }
 
+// Connections are made before the schedule begins; a question that left by then would have no time.
+
 static bool is_over(const struct worker *w, uint64_t at)
 {
-    if (w->outstanding > 0)
+    if (w->outstanding > 0 || (w->stub != NULL && stub_active(w->stub) > 0))
         return false;
     if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
         return true;
@@ -301,6 +348,13 @@ static void await_start(struct worker *w)
         wait_for_events(w, w->load->start_ns - at);
 }
 
+static void stop(struct worker *w)
+{
+    w->due = NEVER;
+    if (w->stub != NULL)
+        stub_stop(w->stub);
+}
+
 static void ask_all(struct worker *w)
 {
     schedule_more(w, 0);
@@ -308,13 +362,14 @@ static void ask_all(struct worker *w)
         uint64_t until = expire_all(w), at = worker_now(w);
         bool more = send_due(w);
         if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
-            w->due = NEVER;
+            stop(w);
         results_show(&w->results);
         if (is_over(w, at))
             return;
         until = w->due < until ? w->due : until;
         until = at + LOOK_NS < until ? at + LOOK_NS : until;
-        wait_for_events(w, more ? 0 : until);
+        at = worker_now(w);
+        wait_for_events(w, more || until <= at ? 0 : until - at);
     }
 }
 

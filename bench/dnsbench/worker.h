@@ -2,11 +2,13 @@
 #pragma once
 /// \file
 /// A thread of load. It takes what is due by its schedule, gives it to flows (sockets or connections) in turn, and
-/// accounts for everything that comes back; how bytes travel is the transport's part: udp.c, stream.c.
+/// accounts for everything that comes back; how bytes travel is the transport's part: udp.c, stream.c. What is due is a
+/// question, or with --stub a look-up, which asks several (stub.h).
 #include "dnsbench/check.h"
 #include "dnsbench/questions.h"
 #include "dnsbench/results.h"
 #include "dnsbench/schedule.h"
+#include "dnsbench/stub.h"
 #include <clusterdns/address.h>
 #include <clusterdns/error.h>
 #include <stdatomic.h>
@@ -39,16 +41,19 @@ struct load {
     const struct transport *transport;
     union sockaddr_any server, source; ///< source: AF_UNSPEC: any
     const struct questions *questions;
+    const struct candidates *lookups; ///< names that are looked up, with these `questions`; NULL: questions are asked
+    unsigned attempts;                ///< of a look-up's question
     enum pick_order order;
     const struct alias *zipf;
     uint64_t seed;
     struct schedule_plan plan; ///< of an open loop; of a closed one its duration counts
-    uint64_t queries;          ///< of all threads, at most; 0: any number
-    uint32_t outstanding;      ///< 0: an open loop; else as many questions are on their way at a time, of all threads
-    unsigned threads, flows;   ///< flows of each thread
-    uint32_t per_connection;   ///< questions after which a connection is made anew; 0: never
-    struct ssl_ctx_st *tls;    ///< transport_stream: DNS over TLS (RFC 7858); NULL: over TCP
-    const char *tls_name;      ///< that the server's certificate has to be for; NULL: any
+    uint64_t queries;          ///< of all threads, questions (look-ups), at most; 0: any number
+    uint32_t outstanding;    ///< 0: an open loop; else as many questions (look-ups) are on their way at a time, of all
+                             ///< threads
+    unsigned threads, flows; ///< flows of each thread
+    uint32_t per_connection; ///< questions after which a connection is made anew; 0: never
+    struct ssl_ctx_st *tls;  ///< transport_stream: DNS over TLS (RFC 7858); NULL: over TCP
+    const char *tls_name;    ///< that the server's certificate has to be for; NULL: any
     uint64_t timeout_ns;
     uint64_t start_ns;   ///< in the monotonic clock's time: when the schedule begins
     struct check *check; ///< that answers are given to; NULL: none
@@ -66,8 +71,9 @@ struct slot {
 /// sent.
 struct flow {
     int fd;
-    uint16_t next, oldest; ///< ids: the next to be given, the oldest whose end is not settled
-    uint32_t waiting;      ///< questions on their way
+    uint16_t next, oldest;       ///< ids: the next to be given, the oldest whose end is not settled
+    uint32_t waiting;            ///< questions on their way
+    struct stub_ticket *tickets; ///< which look-up a question is of, by id; NULL: there are no look-ups
     struct slot slots[FLOW_IDS];
 };
 
@@ -79,9 +85,10 @@ struct worker {
     struct picker picker;
     int epoll;
     unsigned turn; ///< flow that is given questions next
-    uint64_t due;  ///< of the next question; UINT64_MAX: there is none
-    uint64_t left; ///< questions that may still be asked
+    uint64_t due;  ///< of the next question or look-up; UINT64_MAX: there is none
+    uint64_t left; ///< that may still be begun
     uint64_t outstanding, most;
+    struct stub *stub; ///< NULL: there are no look-ups
     struct flow **flows;
 };
 
