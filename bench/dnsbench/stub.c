@@ -10,7 +10,7 @@
 #define SINGLE_MAX 2
 
 // What became of one question of two; of both together the smaller one counts.
-enum outcome {
+enum answer {
     WAITING,
     ADDRESS,
     EMPTY, // records, but no address
@@ -231,7 +231,7 @@ static enum result result_of(const struct lookup *l, enum result last)
 }
 
 // The candidate has come to nothing.
-static void go_on(struct stub *s, uint32_t place, enum outcome why, uint64_t at)
+static void go_on(struct stub *s, uint32_t place, enum answer why, uint64_t at)
 {
     struct lookup *l = &s->pool[place];
     const struct candidate_list *list = &s->names->names[l->name];
@@ -276,7 +276,7 @@ static bool try_again(struct stub *s, uint32_t place, bool half, uint64_t at)
 static void settle(struct stub *s, uint32_t place, uint64_t at)
 {
     const struct lookup *l = &s->pool[place];
-    enum outcome a = l->outcome[0], b = l->outcome[1], best = a < b ? a : b;
+    enum answer a = l->outcome[0], b = l->outcome[1], best = a < b ? a : b;
     if (best == WAITING)
         return;
     if ((a == LOST || b == LOST || best == ERROR) && try_again(s, place, best < ERROR, at))
@@ -289,7 +289,7 @@ static void settle(struct stub *s, uint32_t place, uint64_t at)
         go_on(s, place, best, at);
 }
 
-static void note(struct stub *s, uint32_t place, unsigned which, enum outcome outcome, uint64_t at)
+static void note(struct stub *s, uint32_t place, unsigned which, enum answer outcome, uint64_t at)
 {
     struct lookup *l = &s->pool[place];
     bool held = is_held(l) && which == 0 && l->outcome[1] == WAITING;
@@ -334,7 +334,7 @@ static bool has_address(const uint8_t *message, size_t size)
     return false;
 }
 
-static enum outcome outcome_of(const uint8_t *message, size_t size)
+static enum answer outcome_of(const uint8_t *message, size_t size)
 {
     bool aa = (message[2] & 4) != 0, tc = (message[2] & 2) != 0, ra = (message[3] & 0x80) != 0;
     switch (message[3] & 15) {
