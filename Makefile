@@ -51,7 +51,7 @@ all: $B/clusterdns $B/dnsbench
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
 
-## make                  build build/clusterdns (needs the packages of `make deps`)
+## make                  build build/clusterdns and build/dnsbench (needs the packages of `make deps`)
 $B/clusterdns: $(OBJECTS)
 	@mkdir -p $(@D)
 	$(SAY)
@@ -173,12 +173,15 @@ fuzz:
 	@tools/deps build lint
 	@tools/fuzz $(FUZZ_SECONDS)
 
-## make install          DESTDIR= PREFIX=/usr/local
+## make install          both programs, headers, man page; DESTDIR= PREFIX=/usr/local
 install: all
 	install -D -m 0755 $B/clusterdns $(DESTDIR)$(PREFIX)/bin/clusterdns
 	install -d $(DESTDIR)$(PREFIX)/include/clusterdns
 	install -m 0644 include/clusterdns/*.h $(DESTDIR)$(PREFIX)/include/clusterdns/
 	install -D -m 0644 Corefile.example $(DESTDIR)$(PREFIX)/share/doc/clusterdns/Corefile.example
+	install -D -m 0755 $B/dnsbench $(DESTDIR)$(PREFIX)/bin/dnsbench
+	install -D -m 0644 docs/dnsbench.1 $(DESTDIR)$(PREFIX)/share/man/man1/dnsbench.1
+	install -m 0644 docs/dnsbench.md $(DESTDIR)$(PREFIX)/share/doc/clusterdns/dnsbench.md
 
 ## make clean            remove build/
 ##

@@ -142,7 +142,7 @@ static int compare_latency(const struct side *a, const struct side *b, const cha
     enum compare_verdict v = s.low > 0 && s.shift > least     ? COMPARE_WORSE
                              : s.high < 0 && -s.shift > least ? COMPARE_BETTER
                                                               : COMPARE_SAME;
-    fprintf(file, "  %-8s %10.3f ms  %10.3f ms  %+8.1f %%  (%+.1f to %+.1f %%)  %s\n", name, s.before / 1e6,
+    fprintf(file, "  %-10s %10.3f ms  %10.3f ms  %+8.1f %%  (%+.1f to %+.1f %%)  %s\n", name, s.before / 1e6,
             s.after / 1e6, 100 * s.shift / s.before, 100 * s.low / s.before, 100 * s.high / s.before, word_of(v));
     note(verdict, v);
     return 0;
@@ -154,7 +154,7 @@ static void compare_share(const struct side *a, const struct side *b, const char
     uint64_t pa = count_of(a, name), pb = count_of(b, name), wa = count_of(a, "sent"), wb = count_of(b, "sent");
     double z = compare_shares(pa, wa, pb, wb);
     enum compare_verdict v = z > Z_99 ? COMPARE_WORSE : z < -Z_99 ? COMPARE_BETTER : COMPARE_SAME;
-    fprintf(file, "  %-8s %11.4f %%  %11.4f %%  %34s  %s\n", name, wa > 0 ? 100 * (double)pa / (double)wa : 0,
+    fprintf(file, "  %-10s %11.4f %%  %11.4f %%  %34s  %s\n", name, wa > 0 ? 100 * (double)pa / (double)wa : 0,
             wb > 0 ? 100 * (double)pb / (double)wb : 0, "", word_of(v));
     note(verdict, v);
 }
@@ -165,7 +165,7 @@ static int compare_sides(const struct side *a, const struct side *b, double tole
     static const char *const latencies[] = {"p50", "p99"}, *const shares[] = {"lost", "truncated", "mismatched"};
     int rc = 0;
     *verdict = COMPARE_SAME;
-    fprintf(file, "  %-8s %13s  %13s\n", "", "before", "after");
+    fprintf(file, "  %-10s %13s  %13s\n", "", "before", "after");
     for (size_t i = 0; rc == 0 && i < sizeof latencies / sizeof latencies[0]; i++)
         rc = compare_latency(a, b, latencies[i], tolerance, file, verdict, error);
     for (size_t i = 0; rc == 0 && i < sizeof shares / sizeof shares[0]; i++)

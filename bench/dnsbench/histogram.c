@@ -32,7 +32,7 @@ static size_t place_of(const struct histogram *h, uint64_t value)
 
 static void bucket_at(const struct histogram *h, size_t place, struct histogram_bucket *out)
 {
-    unsigned shift = place < 2 * half(h) ? 0 : (unsigned)(place / half(h)) - 1;
+    unsigned halves = (unsigned)(place / half(h)), shift = halves < 2 ? 0 : halves - 1;
     uint64_t cut = place - shift * half(h);
     out->low = cut << shift;
     out->high = out->low + ((UINT64_C(1) << shift) - 1);
@@ -167,6 +167,6 @@ int histogram_write_hgrm(const struct histogram *h, FILE *file)
     good |= fprintf(file, "#[Max     = %12.3f, Total count    = %12llu]\n", (double)h->max / 1e6,
                     (unsigned long long)h->count);
     good |= fprintf(file, "#[Buckets = %12u, SubBuckets     = %12llu]\n", 64 - h->bits + 1,
-                    (unsigned long long)(2 * half(h)));
+                    2 * (unsigned long long)half(h));
     return good < 0 || ferror(file) ? CDNS_EIO : 0;
 }

@@ -9,6 +9,7 @@
 #define BOTTOM 40.0
 #define TOP 14.0
 #define RIGHT 20.0
+#define POINTS 50 // of a curve, for each power of ten
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>dnsbench</title><style>\n"
@@ -70,8 +71,10 @@ static double logarithm(uint64_t ns)
 static void draw_percentiles(FILE *file, const struct frame *f, const struct histogram *h, const char *class)
 {
     fprintf(file, "<polyline class=\"%s\" points=\"", class);
-    for (double x = 0; x <= f->x_most + 1e-9; x += 0.02)
+    for (int i = 0; i <= (int)f->x_most * POINTS; i++) {
+        double x = (double)i / POINTS;
         fprintf(file, "%.1f,%.1f ", x_of(f, x), y_of(f, logarithm(histogram_percentile(h, 100 * (1 - pow(10, -x))))));
+    }
     fprintf(file, "\"/>\n");
 }
 
@@ -93,7 +96,7 @@ static void plot_percentiles(const struct run *run, FILE *file)
     if (f.y_most <= f.y_least)
         f.y_most = f.y_least + 1;
     begin_plot(file, "latency", "Latency by percentile");
-    for (double y = f.y_least; y <= f.y_most; y++) {
+    for (int y = (int)f.y_least; y <= (int)f.y_most; y++) {
         char label[16];
         line_across(file, &f, y, report_time((uint64_t)llround(pow(10, y)), label));
     }
@@ -169,10 +172,10 @@ static void plot_seconds(const struct run *run, FILE *file)
         snprintf(label, sizeof label, "%.6g", f.y_most * i / 5);
         line_across(file, &f, f.y_most * i / 5, label);
     }
-    for (double x = 0; x <= (double)n; x += step) {
+    for (int i = 0; i * step <= (double)n; i++) {
         char label[24];
-        snprintf(label, sizeof label, "%.0f s", x);
-        line_up(file, &f, x, label);
+        snprintf(label, sizeof label, "%.0f s", i * step);
+        line_up(file, &f, i * step, label);
     }
     draw_rate(file, &f, run, true);
     draw_rate(file, &f, run, false);

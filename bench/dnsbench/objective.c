@@ -52,7 +52,7 @@ int objective_read(const char *text, struct objective *out, char *error)
     *out = (struct objective){0};
     if (strspn(text, ", ") == strlen(text) || strlen(text) >= sizeof copy)
         return fail(error, text, "say what is to hold, like p99<5ms,lost<0.1%");
-    strcpy(copy, text);
+    snprintf(copy, sizeof copy, "%s", text);
     for (char *part; rc == 0 && (part = strsep(&rest, ", ")) != NULL;)
         if (*part != '\0')
             rc = read_bound(part, out, error);

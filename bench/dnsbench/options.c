@@ -363,7 +363,7 @@ static int read_all(int argc, char **argv, struct options *o, char *error)
     for (size_t i = 0; i < SPECS; i++)
         for (size_t l = 0; l < sizeof letters / sizeof letters[0]; l++)
             if (strcmp(letters[l] + 1, specs[i].name) == 0)
-                names[i].val = letters[l][0];
+                names[i].val = (unsigned char)letters[l][0];
     optind = 0;
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":q:r:d:o:t:", names, NULL)) != -1;) {

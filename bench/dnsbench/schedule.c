@@ -56,7 +56,7 @@ static double time_of(const struct schedule_plan *p, uint64_t n)
 {
     switch (p->form) {
     case SCHEDULE_BURST:
-        return (double)(n / p->burst * p->burst) / p->rate;
+        return (double)(n - n % p->burst) / p->rate;
     case SCHEDULE_RAMP:
         return ramp_time(p, (double)n);
     case SCHEDULE_STEP:

@@ -66,7 +66,9 @@ static void print_heading(const char *first, FILE *file)
 static enum outcome judge(const struct options *o, const struct trial *t, const struct run *run)
 {
     const struct counts *c = &run->results->counts;
-    if (report_late(run) || c->unsent > 0)
+    // What the kernel did not take is dnsbench's; that there is no connection is the server's.
+    bool untaken = o->transport == OVER_UDP && c->unsent > 0;
+    if (report_late(run) || untaken)
         return OUTCOME_LATE;
     return objective_holds(&o->objective, &t->measures, c->answered) ? OUTCOME_HOLDS : OUTCOME_FAILS;
 }

@@ -3,7 +3,6 @@
 
 #include <clusterdns/clock.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +73,7 @@ int worker_new(const struct load *load, unsigned part, struct worker **out)
     w->most += part < load->outstanding % load->threads;
     w->left = load->queries > 0 ? load->queries / load->threads + (part < load->queries % load->threads) : NEVER;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
-    w->flows = calloc(load->flows, sizeof *w->flows);
+    w->flows = calloc(load->flows, sizeof(void *));
     int rc = w->epoll < 0       ? CDNS_EIO
              : w->flows == NULL ? CDNS_ENOMEM
                                 : results_init(&w->results, load->plan.duration_ns);
@@ -377,10 +376,11 @@ static void ask_all(struct worker *w)
 static void read_cpu(uint64_t *cpu_ns, uint64_t *wait_ns)
 {
     struct timespec t;
+    char line[96], *rest = line;
     FILE *file = fopen("/proc/thread-self/schedstat", "re");
     *wait_ns = 0;
-    if (file != NULL && fscanf(file, "%*u %" SCNu64, wait_ns) != 1)
-        *wait_ns = 0;
+    if (file != NULL && fgets(line, sizeof line, file) != NULL && strsep(&rest, " ") != NULL && rest != NULL)
+        *wait_ns = strtoull(rest, NULL, 10);
     if (file != NULL)
         fclose(file);
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);

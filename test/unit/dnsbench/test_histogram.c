@@ -47,7 +47,7 @@ static int compare(const void *a, const void *b)
 }
 
 // As sorting all values says, to one part in 500.
-static void percentiles(void **state)
+static void ranks(void **state)
 {
     (void)state;
     enum { N = 20000 };
@@ -121,7 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_has_one_bucket),
-        cmocka_unit_test(percentiles),
+        cmocka_unit_test(ranks),
         cmocka_unit_test(coarse),
         cmocka_unit_test(nothing_counted),
         cmocka_unit_test(hgrm),
