@@ -253,7 +253,7 @@ static int join_slices(struct cluster *c)
     }
     for (size_t i = 0; i < c->slices.room; i++) {
         struct slice *s = AT(c->slices, i);
-        if (s == NULL || s->service[0] == '\0')
+        if (s == NULL)
             continue;
         struct service *of = (struct service *)named_find(&c->services, s->named.namespace_, s->service);
         if (of != NULL) {

@@ -31,7 +31,8 @@ struct answer {
     const uint8_t *owner; // of the next records
     uint64_t few[FEW], *records;
     size_t n, room;
-    bool failed; // no memory
+    bool failed;   // no memory
+    bool doubtful; // servers differ in what they make of such an object
 };
 
 // --- records
@@ -145,6 +146,9 @@ static const char *without_underscore(const char *label)
     return label + (label[0] == '_');
 }
 
+// What has no ports stands for one without a name, a number and a protocol.
+static const struct kube_port no_port = {.name = "", .number = KUBE_NO_PORT};
+
 // Is it a port that `_name._protocol` means? Nothing behind an underscore means any.
 static bool is_meant(const struct kube_port *port, const struct parts *p, unsigned left)
 {
@@ -152,11 +156,8 @@ static bool is_meant(const struct kube_port *port, const struct parts *p, unsign
         return true;
     const char *name = without_underscore(p->label[0]), *protocol = without_underscore(p->label[1]);
     return (name[0] == '\0' || strcasecmp(name, port->name) == 0) &&
-           (protocol[0] == '\0' || strcmp(protocol, cluster_protocol(port->protocol)) == 0);
+           (protocol[0] == '\0' || (port != &no_port && strcmp(protocol, cluster_protocol(port->protocol)) == 0));
 }
-
-// What has no ports stands for one without a name and number.
-static const struct kube_port no_port = {.name = "", .number = KUBE_NO_PORT};
 
 static size_t visit_ips(struct answer *a, const struct service *s, const struct parts *p, unsigned left, found_fn *fn)
 {
@@ -197,6 +198,8 @@ static size_t visit_slice(struct answer *a, const struct service *s, const struc
             continue;
         for (size_t j = 0; j < slice->nendpoints; j++) {
             const struct endpoint *e = &slice->endpoints[j];
+            if (!e->canonical && e->hostname[0] == '\0') // what is it called?
+                a->doubtful |= left == 1 || a->qtype == RR_SRV;
             if (!is_wanted(e, w))
                 continue;
             found++;
@@ -361,10 +364,10 @@ static enum verdict judge_alias(struct answer *a, const struct service *alias)
 
 // --- reverse names
 
-// Can a Service be named so? Slices can say anything.
+// Can a Service be named so? Slices can say anything, or nothing.
 static bool is_service_name(const char *name)
 {
-    return name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+    return name[0] != '\0' && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
 static enum verdict judge_service_address(struct answer *a, const struct holder *holders, size_t n)
@@ -399,8 +402,9 @@ static enum verdict judge_address(struct answer *a, const uint8_t *name)
         const struct holder *h = &holders[i];
         size_t size = full_name(a->cluster, h->endpoint, h->slice->service, h->slice->named.namespace_, target);
         if (!h->endpoint->canonical || !is_service_name(h->slice->service) || size == 0)
-            return NOT_JUDGED; // servers differ
-        add(a, RR_PTR, target, size);
+            a->doubtful = true;
+        else
+            add(a, RR_PTR, target, size);
     }
     return n > 0 ? NAME : NOT_JUDGED;
 }
@@ -418,9 +422,11 @@ bool cluster_digest(const struct cluster *c, const struct question *q, uint64_t 
         verdict = judge_name(&a, name, &alias);
     if (alias != NULL)
         verdict = judge_alias(&a, alias);
+    if (a.doubtful || a.failed)
+        verdict = NOT_JUDGED;
     if (verdict != NOT_JUDGED)
         *digest = sum(&a, verdict == NAME ? RCODE_NOERROR : RCODE_NXDOMAIN);
     if (a.records != a.few)
         free(a.records);
-    return verdict != NOT_JUDGED && !a.failed;
+    return verdict != NOT_JUDGED;
 }
