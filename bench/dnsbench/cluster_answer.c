@@ -166,9 +166,9 @@ static size_t visit_ips(struct answer *a, const struct service *s, const struct 
     for (size_t i = 0; i < n; i++) {
         if (!is_meant(&ports[i], p, left))
             continue;
-        for (size_t j = 0; j < s->is.ncluster_ips; j++, found++)
-            if (fn != NULL)
-                fn(a, s, NULL, &s->is.cluster_ips[j], ports[i].number);
+        found += s->is.ncluster_ips > 0 ? s->is.ncluster_ips : 1; // one that has no address yet is there all the same
+        for (size_t j = 0; fn != NULL && j < s->is.ncluster_ips; j++)
+            fn(a, s, NULL, &s->is.cluster_ips[j], ports[i].number);
     }
     return found;
 }

@@ -70,25 +70,30 @@ static int complain(char *error, const char *what, const char *why)
     return CDNS_ECONFIG;
 }
 
+enum wanted { ANY_NAME, THERE, MISSING };
+
 // Does the cluster say that there is (or is not) such a name?
-static bool is_there(const struct maker *m, const uint8_t *name, uint16_t type, bool there)
+static bool is_as_wanted(const struct maker *m, const uint8_t *name, uint16_t type, enum wanted wanted)
 {
     uint8_t wire[HEADER + NAME_MAX_WIRE];
     const struct question q = {.wire = wire, .qtype = type};
     uint64_t digest;
+    if (wanted == ANY_NAME)
+        return true;
     memcpy(wire + HEADER, name, name_length(name));
-    return cluster_digest(m->cluster, &q, &digest) && (digest == digest_of_rcode(RCODE_NXDOMAIN)) != there;
+    return cluster_digest(m->cluster, &q, &digest) &&
+           (digest == digest_of_rcode(RCODE_NXDOMAIN)) == (wanted == MISSING);
 }
 
-// Adds the name of these labels below "svc" or "pod", if it is there (or is not). False: it was not what was wanted.
-static bool offer(struct maker *m, unsigned n, const char *const labels[], uint16_t type, bool there)
+// Adds the name of these labels below "svc" or "pod", if it is as wanted. True: it was, and was new.
+static bool offer(struct maker *m, unsigned n, const char *const labels[], uint16_t type, enum wanted wanted)
 {
     uint8_t whole[NAME_MAX_WIRE], brief[NAME_MAX_WIRE];
     const uint8_t *name = whole;
     bool pod = strcmp(labels[n - 1], "pod") == 0;
     if (m->error != 0 || (m->options->stub && type != RR_A))
         return false;
-    if (cluster_name(m->cluster, n, labels, true, whole) == 0 || !is_there(m, whole, type, there))
+    if (cluster_name(m->cluster, n, labels, true, whole) == 0 || !is_as_wanted(m, whole, type, wanted))
         return false;
     if (m->options->stub) { // as applications write it: SERVICE.NAMESPACE, longer ones with fewer dots than --ndots
         unsigned parts = n - !pod;
@@ -98,19 +103,20 @@ static bool offer(struct maker *m, unsigned n, const char *const labels[], uint1
     }
     if (!is_new(m, name, type))
         return false;
-    if (m->error == 0)
-        m->error = questions_add(m->set, &m->options->message, name, type);
+    m->error = questions_add(m->set, &m->options->message, name, type);
     return m->error == 0;
 }
 
-static void offer_both(struct maker *m, unsigned n, const char *const labels[])
+static void offer_both(struct maker *m, unsigned n, const char *const labels[], enum wanted wanted)
 {
-    (void)offer(m, n, labels, RR_A, true);
-    (void)offer(m, n, labels, RR_AAAA, true);
+    (void)offer(m, n, labels, RR_A, wanted);
+    (void)offer(m, n, labels, RR_AAAA, wanted);
 }
 
 // --- the cluster's names
 
+// Of a Service in a namespace that is there: all are, but for one that is not called by its address by every server. To
+// look at each would take a time that grows with the square of their number.
 static void offer_endpoints(struct maker *m, const struct service *s)
 {
     char label[ADDRESS_LABEL_MAX];
@@ -118,7 +124,8 @@ static void offer_endpoints(struct maker *m, const struct service *s)
         for (size_t i = 0; i < slice->nendpoints; i++) {
             const char *const labels[] = {cluster_endpoint_label(&slice->endpoints[i], label), s->named.name,
                                           s->named.namespace_, "svc"};
-            offer_both(m, 4, labels);
+            if (slice->endpoints[i].canonical || slice->endpoints[i].hostname[0] != '\0')
+                offer_both(m, 4, labels, ANY_NAME);
         }
 }
 
@@ -131,8 +138,13 @@ static void offer_ports(struct maker *m, const struct service *s)
             continue;
         snprintf(port, sizeof port, "_%s", s->is.ports[i].name);
         snprintf(protocol, sizeof protocol, "_%s", cluster_protocol(s->is.ports[i].protocol));
-        (void)offer(m, 5, labels, RR_SRV, true);
+        (void)offer(m, 5, labels, RR_SRV, THERE);
     }
+}
+
+static bool has_namespace(const struct maker *m, const struct service *s)
+{
+    return named_find(&m->cluster->namespaces, "", s->named.namespace_) != NULL;
 }
 
 static void offer_service(struct maker *m, const struct service *s)
@@ -140,10 +152,10 @@ static void offer_service(struct maker *m, const struct service *s)
     const char *const labels[] = {s->named.name, s->named.namespace_, "svc"};
     bool headless = s->is.type == KUBE_HEADLESS;
     if ((m->options->names & (headless ? NAMES_HEADLESS : NAMES_SERVICES)) != 0) {
-        offer_both(m, 3, labels);
+        offer_both(m, 3, labels, THERE);
         if (s->is.type == KUBE_EXTERNALNAME)
-            (void)offer(m, 3, labels, RR_CNAME, true);
-        if (headless)
+            (void)offer(m, 3, labels, RR_CNAME, THERE);
+        if (headless && has_namespace(m, s))
             offer_endpoints(m, s);
     }
     if ((m->options->names & NAMES_SRV) != 0 && s->is.type != KUBE_EXTERNALNAME)
@@ -156,7 +168,7 @@ static void offer_pods(struct maker *m)
     for (size_t i = 0; i < m->cluster->npod_addresses && m->error == 0; i++) {
         const struct pod_address *at = &m->cluster->pod_addresses[i];
         const char *const labels[] = {cluster_address_label(at->address, false, label), at->namespace_, "pod"};
-        (void)offer(m, 3, labels, at->address->len == 4 || m->options->stub ? RR_A : RR_AAAA, true);
+        (void)offer(m, 3, labels, at->address->len == 4 || m->options->stub ? RR_A : RR_AAAA, THERE);
     }
 }
 
@@ -181,7 +193,7 @@ static void offer_addresses(struct maker *m)
     uint8_t name[NAME_MAX_WIRE];
     for (size_t i = 0; i < m->cluster->nholders && m->error == 0; i++) {
         reverse_name(m->cluster->holders[i].address, name);
-        if (is_there(m, name, RR_PTR, true) && is_new(m, name, RR_PTR) && m->error == 0)
+        if (is_new(m, name, RR_PTR) && is_as_wanted(m, name, RR_PTR, THERE))
             m->error = questions_add(m->set, &m->options->message, name, RR_PTR);
     }
 }
@@ -229,7 +241,7 @@ static int add_missing(struct maker *m, size_t n, char *error)
                                         {some->name, label, "svc", NULL},
                                         {label, some->name, some->namespace_, "svc"}};
         const char *const *form = forms[i / 2 % 3];
-        (void)offer(m, form[3] != NULL ? 4 : 3, form, i % 2 == 0 ? RR_A : RR_AAAA, false);
+        (void)offer(m, form[3] != NULL ? 4 : 3, form, i % 2 == 0 ? RR_A : RR_AAAA, MISSING);
     }
     return 0;
 }
