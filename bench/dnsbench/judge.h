@@ -7,6 +7,9 @@
 
 struct judge {
     struct check *check; ///< NULL: answers are not checked
+    // Its source's:
+    const struct options *options;
+    const struct questions *set;
     struct reference *reference;
 };
 

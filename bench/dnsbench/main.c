@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // dnsbench: a load tester for DNS servers. See docs/dnsbench.md.
 #include "dnsbench/candidates.h"
+#include "dnsbench/cluster.h"
 #include "dnsbench/compare.h"
 #include "dnsbench/html.h"
 #include "dnsbench/judge.h"
@@ -99,6 +100,18 @@ static int read_questions(const struct options *o, struct questions *set)
     return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
 }
 
+// The questions of a file, or of a cluster, which is then in `*cluster`.
+static int make_questions(const struct options *o, struct cluster **cluster, struct questions *set)
+{
+    char error[CLUSTER_ERROR_MAX];
+    if (o->questions != NULL)
+        return read_questions(o, set);
+    int rc = cluster_read(o, cluster, error);
+    if (rc == 0)
+        rc = cluster_questions(*cluster, o, set, error);
+    return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
+}
+
 static int make_candidates(const struct options *o, const struct questions *set, struct candidates *out)
 {
     char error[CANDIDATES_ERROR_MAX];
@@ -144,6 +157,7 @@ int main(int argc, char **argv)
     struct options o;
     struct questions questions;
     struct candidates candidates = {.n = 0};
+    struct cluster *cluster = NULL;
     char error[OPTIONS_ERROR_MAX];
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
         return run_compare(argc - 1, argv + 1);
@@ -153,8 +167,11 @@ int main(int argc, char **argv)
         fputs(o.help ? options_help : "dnsbench " CDNS_VERSION "\n", stdout);
         return 0;
     }
-    if (read_questions(&o, &questions) != 0 || (o.stub && make_candidates(&o, &questions, &candidates) != 0))
+    if (make_questions(&o, &cluster, &questions) != 0 ||
+        (o.stub && make_candidates(&o, &questions, &candidates) != 0)) {
+        cluster_free(cluster);
         return FAILED;
+    }
     struct load load = {.transport = o.transport == OVER_UDP ? &transport_udp : &transport_stream,
                         .per_connection = o.per_connection,
                         .tls_name = o.tls_name,
@@ -189,5 +206,6 @@ int main(int argc, char **argv)
     SSL_CTX_free(load.tls);
     candidates_free(&candidates);
     questions_free(&questions);
+    cluster_free(cluster);
     return status;
 }

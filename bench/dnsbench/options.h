@@ -16,11 +16,11 @@
 
 /// Kinds of names that a cluster has (cluster.h).
 enum names {
-    NAMES_SERVICES = 1, ///< A and AAAA of Services that have ClusterIPs
+    NAMES_SERVICES = 1, ///< A and AAAA of Services that have ClusterIPs, CNAME of ExternalName ones
     NAMES_HEADLESS = 2, ///< … of headless ones, and of their endpoints
     NAMES_SRV = 4,      ///< SRV of Services' named ports
     NAMES_PTR = 8,      ///< PTR of ClusterIPs and endpoints
-    NAMES_PODS = 16,    ///< A of 10-0-0-1.NAMESPACE.pod.ZONE
+    NAMES_PODS = 16,    ///< A or AAAA of 10-0-0-1.NAMESPACE.pod.ZONE
     NAMES_ALL = 31
 };
 

@@ -13,7 +13,6 @@
 
 #define HEADER 12
 #define LINE_MAX_BYTES 2048
-#define QUESTIONS_MAX 16000000
 
 static int fail(char *error, const char *path, unsigned line, const char *why, const char *text)
 {
@@ -21,36 +20,59 @@ static int fail(char *error, const char *path, unsigned line, const char *why, c
     return CDNS_ECONFIG;
 }
 
-static int add(struct questions *set, size_t *room, const struct question_options *o, const uint8_t *name, int type,
-               bool absolute)
+int questions_init(struct questions *out)
+{
+    *out = (struct questions){.arena = arena_new(0)};
+    return out->arena != NULL ? 0 : CDNS_ENOMEM;
+}
+
+// Makes a place for one more.
+static int grow(struct questions *set)
+{
+    if (set->n < set->room)
+        return 0;
+    if (set->n >= QUESTIONS_MAX)
+        return CDNS_ELIMIT;
+    size_t larger = set->room > 0 ? 2 * set->room : 1024;
+    struct question *all = realloc(set->all, larger * sizeof *all);
+    if (all == NULL)
+        return CDNS_ENOMEM;
+    set->all = all;
+    set->room = larger;
+    return 0;
+}
+
+int questions_add(struct questions *set, const struct question_options *o, const uint8_t *name, uint16_t type)
 {
     uint8_t wire[MESSAGE_QUESTION_MAX];
     const struct message_question q = {.qname = name,
-                                       .qtype = (uint16_t)type,
+                                       .qtype = type,
                                        .qclass = CLASS_IN,
                                        .rd = o->rd,
                                        .cd = o->cd,
                                        .edns = o->edns,
                                        .do_ = o->do_,
                                        .edns_size = o->edns_size};
-    if (set->n == *room) {
-        size_t larger = *room > 0 ? 2 * *room : 1024;
-        struct question *all = larger > QUESTIONS_MAX ? NULL : realloc(set->all, larger * sizeof *all);
-        if (all == NULL)
-            return CDNS_ENOMEM;
-        set->all = all;
-        *room = larger;
-    }
+    int rc = grow(set);
+    if (rc != 0)
+        return rc;
     size_t size = message_question_write(&q, wire, sizeof wire);
     const uint8_t *copy = arena_memdup(set->arena, wire, size);
     if (copy == NULL)
         return CDNS_ENOMEM;
-    set->all[set->n++] = (struct question){.wire = copy,
-                                           .size = (uint16_t)size,
-                                           .name_size = (uint16_t)name_length(name),
-                                           .qtype = q.qtype,
-                                           .absolute = absolute};
+    set->all[set->n++] = (struct question){
+        .wire = copy, .size = (uint16_t)size, .name_size = (uint16_t)name_length(name), .qtype = type};
     return 0;
+}
+
+int questions_repeat(struct questions *set, size_t place)
+{
+    int rc = grow(set);
+    if (rc == 0) {
+        set->all[set->n] = set->all[place];
+        set->n++;
+    }
+    return rc;
 }
 
 // One record of an expected answer. False: it is none of this type.
@@ -88,8 +110,8 @@ static bool has_final_dot(const char *text)
     return text[n - 1] == '.' && (n < 2 || text[n - 2] != '\\');
 }
 
-static int read_line(struct questions *set, size_t *room, const struct question_options *o, char *line,
-                     const char *path, unsigned number, char *error)
+static int read_line(struct questions *set, const struct question_options *o, char *line, const char *path,
+                     unsigned number, char *error)
 {
     static const char blanks[] = " \t\r\n";
     uint8_t name[NAME_MAX_WIRE];
@@ -103,28 +125,30 @@ static int read_line(struct questions *set, size_t *room, const struct question_
     int type = rr_type_from_text(second);
     if (type < 0)
         return fail(error, path, number, "no such record type (TYPE123 says it by number)", second);
-    int rc = add(set, room, o, name, type, has_final_dot(first));
-    for (const char *answer; rc == 0 && (answer = strtok_r(NULL, blanks, &rest)) != NULL;)
-        if (!expect(&set->all[set->n - 1], answer))
+    int rc = questions_add(set, o, name, (uint16_t)type);
+    if (rc != 0)
+        return rc;
+    struct question *q = &set->all[set->n - 1];
+    q->absolute = has_final_dot(first);
+    for (const char *answer; (answer = strtok_r(NULL, blanks, &rest)) != NULL;)
+        if (!expect(q, answer))
             return fail(error, path, number,
                         "this is no answer of that type: say an rcode, NODATA, addresses or a name", answer);
-    return rc;
+    return 0;
 }
 
 int questions_read(FILE *file, const char *path, const struct question_options *options, struct questions *out,
                    char *error)
 {
     char line[LINE_MAX_BYTES];
-    size_t room = 0;
-    int rc = 0;
-    *out = (struct questions){.arena = arena_new(0)};
-    if (out->arena == NULL)
-        return CDNS_ENOMEM;
+    int rc = questions_init(out);
+    if (rc != 0)
+        return rc;
     for (unsigned number = 1; rc == 0 && fgets(line, sizeof line, file) != NULL; number++) {
         if (strlen(line) == sizeof line - 1 && line[sizeof line - 2] != '\n')
             rc = fail(error, path, number, "this line is longer than any question", "");
         else
-            rc = read_line(out, &room, options, line, path, number, error);
+            rc = read_line(out, options, line, path, number, error);
     }
     if (rc == 0 && out->n == 0)
         rc = fail(error, path, 1, "there is no question in this file", "");
@@ -171,6 +195,16 @@ static uint64_t draw(uint64_t *state)
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return z ^ z >> 31;
+}
+
+void questions_shuffle(struct questions *set, uint64_t seed)
+{
+    for (size_t left = set->n; left > 1; left--) {
+        size_t i = (size_t)((draw(&seed) >> 32) * left >> 32);
+        struct question last = set->all[left - 1];
+        set->all[left - 1] = set->all[i];
+        set->all[i] = last;
+    }
 }
 
 // Vose's way: each place that is too rare is filled up by one that is too frequent.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// What is asked: questions from a file in dnsperf's format, as whole messages, and the order in which they are taken.
+/// What is asked: questions as whole messages, read from a file in dnsperf's format or added one by one, and the order
+/// in which they are taken.
 #include <clusterdns/error.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,10 +22,12 @@ struct question {
     uint64_t expected;   ///< its digest (digest.h)
 };
 
-/// A set of them; immutable after it was read. Any thread.
+#define QUESTIONS_MAX 16000000 ///< of a set
+
+/// A set of them; immutable once it is whole. Any thread.
 struct questions {
     struct question *all;
-    size_t n;
+    size_t n, room;      ///< room: places that `all` has
     struct arena *arena; ///< has the messages
 };
 
@@ -40,6 +43,15 @@ struct question_options {
 /// bytes); CDNS_ENOMEM. On an error nothing is left.
 int questions_read(FILE *file, const char *path, const struct question_options *options, struct questions *out,
                    char *error) CDNS_MUSTCHECK;
+/// An empty set, to be freed. CDNS_ENOMEM.
+int questions_init(struct questions *out) CDNS_MUSTCHECK;
+/// Adds one, `name` in wire form. CDNS_ENOMEM; CDNS_ELIMIT: there are QUESTIONS_MAX.
+int questions_add(struct questions *set, const struct question_options *options, const uint8_t *name,
+                  uint16_t type) CDNS_MUSTCHECK;
+/// Adds the one at `place` once more; its message is shared. As questions_add().
+int questions_repeat(struct questions *set, size_t place) CDNS_MUSTCHECK;
+/// Puts them into an order by chance; `seed` repeats it.
+void questions_shuffle(struct questions *set, uint64_t seed);
 void questions_free(struct questions *set);
 /// The text of a question, "name. TYPE", for messages; `out` has `size` bytes. Returns `out`.
 const char *question_text(const struct question *q, char *out, size_t size);
