@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // dnsbench: a load tester for DNS servers. See docs/dnsbench.md.
+#include "dnsbench/beside.h"
 #include "dnsbench/compare.h"
 #include "dnsbench/html.h"
 #include "dnsbench/options.h"
@@ -73,7 +74,7 @@ static void show(const struct live_sum *now, const struct live_sum *last, uint64
 }
 
 // Watches until the schedule and its last time-out are over. Returns why it was ended early, or NULL.
-static const char *watch(struct load *load, struct thread *threads, const struct options *o)
+static const char *watch(struct load *load, struct thread *threads, const struct options *o, struct beside *beside)
 {
     struct live_sum last = {0};
     uint64_t heard = load->start_ns, end = load->start_ns + load->plan.duration_ns;
@@ -83,6 +84,7 @@ static const char *watch(struct load *load, struct thread *threads, const struct
         const struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
         while (!interrupted && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
             ;
+        beside_sample(beside, clock_monotonic_ns() - load->start_ns, true);
         struct live_sum now = look(threads, load->threads);
         if (now.answered > last.answered)
             heard = clock_monotonic_ns();
@@ -163,22 +165,39 @@ static int report(const struct run *run)
     return status != 0 ? FAILED : report_invalid(run, reasons) > 0 ? INVALID : VALID;
 }
 
+// What goes on beside the load: complains of what went wrong.
+static int complain_beside(int rc, const char *error)
+{
+    return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
+}
+
 static int run_load(struct load *load, const struct options *o)
 {
+    struct beside beside;
+    char error[BESIDE_ERROR_MAX];
     struct thread *threads = calloc(load->threads, sizeof *threads);
     struct results sum;
     if (threads == NULL || results_init(&sum, load->plan.duration_ns) != 0) {
         free(threads);
         return complain(FAILED, error_text(CDNS_ENOMEM), NULL);
     }
-    int status = start(load, threads);
-    const char *stopped = status == 0 ? watch(load, threads, o) : "";
+    int status = complain_beside(beside_open(&beside, o, load, &interrupted, error), error);
+    if (status == 0)
+        status = start(load, threads);
+    if (status == 0)
+        status = complain_beside(beside_begin(&beside), "");
+    const char *stopped = status == 0 ? watch(load, threads, o, &beside) : "";
     atomic_store(&load->stop, stopped != NULL);
     if (finish(threads, load->threads, &sum) != 0 && status == 0)
         status = complain(FAILED, error_text(CDNS_ENOMEM), NULL);
+    uint64_t took = clock_monotonic_ns() - load->start_ns;
+    beside_sample(&beside, took, false);
+    int left = complain_beside(beside_end(&beside, stopped != NULL, error), error);
     if (status == 0)
-        status = report(&(struct run){
-            .options = o, .results = &sum, .took_ns = clock_monotonic_ns() - load->start_ns, .stopped = stopped});
+        status = report(
+            &(struct run){.options = o, .results = &sum, .took_ns = took, .stopped = stopped, .beside = &beside});
+    status = left != 0 ? left : status;
+    beside_free(&beside);
     results_free(&sum);
     free(threads);
     return status;
@@ -262,6 +281,7 @@ int main(int argc, char **argv)
         return FAILED;
     struct alias *zipf = o.order == PICK_ZIPF ? picker_zipf_table(questions.n, o.zipf) : NULL;
     load.zipf = zipf;
+    (void)signal(SIGPIPE, SIG_IGN); // a connection that is cut off is an error like others
     (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
     (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
     int status =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/report.h"
+#include "dnsbench/beside.h"
 
 #include <clusterdns/record.h>
 #include <jansson.h>
@@ -53,6 +54,9 @@ unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]
                  (unsigned long long)r->counts.unsent);
     if (r->counts.answered == 0)
         snprintf(reasons[n++], 160, "nothing was answered");
+    const struct track_results *churn = beside_churn(run->beside);
+    if (churn != NULL && churn->changes == 0)
+        snprintf(reasons[n++], 160, "no change was made through the API");
     if (run->stopped != NULL)
         snprintf(reasons[n++], 160, "it ended early: %s", run->stopped);
     return n;
@@ -109,15 +113,21 @@ void report_text(const struct run *run, FILE *file)
     print_times("latency", run->results->latency, file);
     print_times("service", run->results->service, file);
     print_times("lag", run->results->lag, file);
+    const struct track_results *churn = beside_churn(run->beside);
+    if (churn != NULL) {
+        print_times("propagation", churn->sent, file);
+        print_times("after ack", churn->acknowledged, file);
+    }
     fprintf(file, "\n  latency: from when a question was due to its answer, lost ones included; service: from when it "
                   "was sent\n");
+    beside_text(run, file);
     for (unsigned i = 0; i < invalid; i++)
         fprintf(file, "  INVALID: %s\n", reasons[i]);
 }
 
 // --- for programs
 
-static json_t *times_json(const struct histogram *h)
+struct json_t *report_times(const struct histogram *h)
 {
     json_t *o = json_object();
     json_object_set_new(o, "count", json_integer((json_int_t)histogram_count(h)));
@@ -198,12 +208,13 @@ int report_json(const struct run *run, FILE *file)
     json_t *all = json_pack("{s:i, s:o, s:b, s:[], s:I, s:o, s:o, s:o, s:o, s:o}", "format", 1, "options",
                             options_json(run->options), "valid", invalid == 0, "invalid", "took_ns",
                             (json_int_t)run->took_ns, "counts", counts_json(&run->results->counts), "latency_ns",
-                            times_json(run->results->latency), "service_ns", times_json(run->results->service),
-                            "lag_ns", times_json(run->results->lag), "seconds", seconds_json(run->results));
+                            report_times(run->results->latency), "service_ns", report_times(run->results->service),
+                            "lag_ns", report_times(run->results->lag), "seconds", seconds_json(run->results));
     if (all == NULL)
         return CDNS_ENOMEM;
     for (unsigned i = 0; i < invalid; i++)
         json_array_append_new(json_object_get(all, "invalid"), json_string(reasons[i]));
+    beside_json(run, all);
     int rc = json_dumpf(all, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF ? 0 : CDNS_EIO;
     json_decref(all);
     return rc;

@@ -7,15 +7,19 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+struct beside; // beside.h
+struct json_t; // jansson.h
+
 /// A run that is over.
 struct run {
     const struct options *options;
     const struct results *results;
-    uint64_t took_ns;    ///< from the schedule's start to the end of the last thread
-    const char *stopped; ///< why it ended early; NULL: it did not
+    uint64_t took_ns;            ///< from the schedule's start to the end of the last thread
+    const char *stopped;         ///< why it ended early; NULL: it did not
+    const struct beside *beside; ///< what went on beside the load; NULL: nothing
 };
 
-#define REPORT_REASONS 4
+#define REPORT_REASONS 8
 
 /// Why its figures are not the server's; fills `reasons` (REPORT_REASONS places, 160 bytes each) and returns how many
 /// there are. 0: the run is valid.
@@ -26,5 +30,7 @@ void report_text(const struct run *run, FILE *file);
 int report_json(const struct run *run, FILE *file) CDNS_MUSTCHECK;
 /// A line for each second, with a heading. CDNS_EIO (errno).
 int report_csv(const struct run *run, FILE *file) CDNS_MUSTCHECK;
+/// The distribution as JSON has it; the caller owns it.
+struct json_t *report_times(const struct histogram *h);
 /// "850 us", "1.25 ms", "2.00 s" in `out` (16 bytes). Returns `out`.
 const char *report_time(uint64_t ns, char out[16]);
