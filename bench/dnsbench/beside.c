@@ -151,14 +151,27 @@ void beside_text(const struct run *run, FILE *file)
 
 static json_t *churn_json(const struct run *run, const struct track_results *r)
 {
-    return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "rate",
-                     run->options->churn, "planned", (json_int_t)r->planned, "changes", (json_int_t)r->changes,
-                     "not_made", (json_int_t)not_made(r), "api_errors", (json_int_t)r->api_errors, "seen",
-                     (json_int_t)r->seen, "lost", (json_int_t)r->lost, "unsettled", (json_int_t)r->unsettled,
-                     "seen_before_acknowledged", (json_int_t)r->before, "stale", (json_int_t)r->stale, "wrong",
-                     (json_int_t)r->wrong, "asked", (json_int_t)r->asked, "answered", (json_int_t)r->answered,
-                     "api_error", churn_api_error(run->beside->churn), "sent_to_answer_ns", report_times(r->sent),
-                     "acknowledged_to_answer_ns", report_times(r->acknowledged));
+    const struct {
+        const char *name;
+        uint64_t value;
+    } all[] = {{"planned", r->planned},
+               {"changes", r->changes},
+               {"not_made", not_made(r)},
+               {"api_errors", r->api_errors},
+               {"seen", r->seen},
+               {"lost", r->lost},
+               {"unsettled", r->unsettled},
+               {"seen_before_acknowledged", r->before},
+               {"stale", r->stale},
+               {"wrong", r->wrong},
+               {"asked", r->asked},
+               {"answered", r->answered}};
+    json_t *o = json_pack("{s:f, s:s}", "rate", run->options->churn, "api_error", churn_api_error(run->beside->churn));
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        json_object_set_new(o, all[i].name, json_integer((json_int_t)all[i].value));
+    json_object_set_new(o, "sent_to_answer_ns", report_times(r->sent));
+    json_object_set_new(o, "acknowledged_to_answer_ns", report_times(r->acknowledged));
+    return o;
 }
 
 static json_t *process_json(const struct run *run, const struct process_results *p)

@@ -252,8 +252,8 @@ void process_sample(struct process *p, uint64_t at_ns, bool load)
     if (load) {
         r->load_ns = at_ns - began;
         r->load_cpu_ns = p->cpu.sum;
+        keep(r);
     }
-    keep(r);
 }
 
 const struct process_results *process_results(const struct process *p)

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define PROCESS_ERROR_MAX 512
-#define PROCESS_SAMPLES_MAX 100000 ///< what is sampled later than that counts in the sums alone
+#define PROCESS_SAMPLES_MAX 100000 ///< those that are more count in the sums alone
 
 /// What is so at a moment; counts begin with the first sample.
 struct process_sample {
@@ -22,9 +22,9 @@ struct process_sample {
 struct process_results {
     unsigned pid;
     char name[32];                  ///< of the program
-    struct process_sample *samples; ///< the first at the beginning, one a second, the last at the end
+    struct process_sample *samples; ///< while the schedule went on: the first at its beginning, then one a second
     size_t n;
-    struct process_sample end;     ///< the newest, whether it is among `samples` or not
+    struct process_sample end;     ///< the newest
     uint64_t peak_rss;             ///< of all samples, bytes
     uint64_t load_ns, load_cpu_ns; ///< from the first sample to the schedule's end: time, and CPU time
     bool ended;                    ///< the process has, before the run
