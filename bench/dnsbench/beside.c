@@ -154,18 +154,12 @@ static json_t *churn_json(const struct run *run, const struct track_results *r)
     const struct {
         const char *name;
         uint64_t value;
-    } all[] = {{"planned", r->planned},
-               {"changes", r->changes},
-               {"not_made", not_made(r)},
-               {"api_errors", r->api_errors},
-               {"seen", r->seen},
-               {"lost", r->lost},
-               {"unsettled", r->unsettled},
-               {"seen_before_acknowledged", r->before},
-               {"stale", r->stale},
-               {"wrong", r->wrong},
-               {"asked", r->asked},
-               {"answered", r->answered}};
+    } all[] = {{"planned", r->planned},     {"changes", r->changes},
+               {"not_made", not_made(r)},   {"api_errors", r->api_errors},
+               {"seen", r->seen},           {"lost", r->lost},
+               {"unsettled", r->unsettled}, {"seen_before_acknowledged", r->before},
+               {"stale", r->stale},         {"wrong", r->wrong},
+               {"asked", r->asked},         {"answered", r->answered}};
     json_t *o = json_pack("{s:f, s:s}", "rate", run->options->churn, "api_error", churn_api_error(run->beside->churn));
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         json_object_set_new(o, all[i].name, json_integer((json_int_t)all[i].value));

@@ -94,7 +94,7 @@ static void take_answer(struct churn *c, const uint8_t *packet, size_t size, uin
 {
     struct message_question asked = c->question;
     uint32_t bits;
-    asked.id = size < 2 ? 0 : (uint16_t)(packet[0] << 8 | packet[1]);
+    asked.id = (uint16_t)(size < 2 ? 0 : packet[0] << 8 | packet[1]);
     if (!message_answers(&asked, packet, size))
         return;
     bool shows = number_in(c, packet, size, &bits);
