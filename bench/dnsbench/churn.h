@@ -22,8 +22,9 @@ int churn_begin(struct churn *c) CDNS_MUSTCHECK;
 /// Ends the changes, waits for those that are not seen yet (not if it is `early`), and deletes the objects.
 /// CDNS_ECONFIG as above: they could not be.
 int churn_end(struct churn *c, bool early, char *error) CDNS_MUSTCHECK;
-/// What it came to, after the end. The second text is why the first write failed, "" if none did.
+/// What it came to, after the end.
 const struct track_results *churn_results(const struct churn *c);
+/// Why the first write that failed did so, after the end; "" if none did.
 const char *churn_api_error(const struct churn *c);
 /// After the end. NULL is allowed.
 void churn_free(struct churn *c);

@@ -194,7 +194,7 @@ static void plot_cpu(const struct process_results *p, FILE *file)
     double most = 1;
     for (size_t i = 1; i < p->n; i++)
         most = fmax(most, cpu_before(p, i));
-    const struct frame f = {.x_most = fmax(1, ceil((double)p->load_ns / 1e9)), .y_most = round_up(most)};
+    const struct frame f = {.x_most = fmax(1, (double)p->load_ns / 1e9), .y_most = round_up(most)};
     begin_plot(file, "cpu", "The server's CPU time, percent of one core");
     grid_of_seconds(file, &f, " %");
     fputs("<polyline class=\"a\" points=\"", file);
