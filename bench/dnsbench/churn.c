@@ -28,6 +28,7 @@
 #define PATIENCE_NS UINT64_C(10000000000) // a change is lost after the time-out, but not sooner
 #define FIRST_NS UINT64_C(10000000000)    // … until the server knows the name
 #define LOOK_NS 20000000
+#define NOT_ASKED UINT32_MAX
 
 struct churn {
     const struct options *options;
@@ -42,13 +43,13 @@ struct churn {
     bool stop, finish, early; // no more changes; no more questions when all is seen; … when it is not
     unsigned rcode;           // of the last answer
     struct track track;
+    uint32_t newest_at[65536]; // track.newest when an id was sent; NOT_ASKED: no answer is waited for
 
     // The asker's.
     uint8_t qname[NAME_MAX_WIRE];
     struct message_question question;
     int sockets[SOCKETS], wake; // `wake`: there is a change to wait for
     unsigned turn, quick;       // socket that is asked next; those still to be asked soon
-    uint32_t newest_at[65536];  // by id, when the question was sent
     struct arena *arena;
 };
 
@@ -90,6 +91,19 @@ static bool number_in(struct churn *c, const uint8_t *packet, size_t size, uint3
     return false;
 }
 
+// An answer, with the lock held, to a question that was asked when `newest` was the newest.
+static void count_answer(struct churn *c, const uint32_t *bits, uint32_t newest, uint64_t at)
+{
+    uint32_t before = c->track.newest;
+    c->track.results.answered++;
+    if (bits != NULL)
+        track_show(&c->track, *bits, newest, at);
+    else
+        c->track.results.wrong++;
+    if (c->track.newest != before)
+        c->quick = SOCKETS; // does every worker show it?
+}
+
 static void take_answer(struct churn *c, const uint8_t *packet, size_t size, uint64_t at)
 {
     struct message_question asked = c->question;
@@ -99,15 +113,10 @@ static void take_answer(struct churn *c, const uint8_t *packet, size_t size, uin
         return;
     bool shows = number_in(c, packet, size, &bits);
     pthread_mutex_lock(&c->lock);
-    uint32_t newest = c->track.newest;
-    c->track.results.answered++;
     c->rcode = packet[3] & 15;
-    if (shows)
-        track_show(&c->track, bits, c->newest_at[asked.id], at);
-    else
-        c->track.results.wrong++;
-    if (c->track.newest != newest)
-        c->quick = SOCKETS; // does every worker show it?
+    if (c->newest_at[asked.id] != NOT_ASKED)
+        count_answer(c, shows ? &bits : NULL, c->newest_at[asked.id], at);
+    c->newest_at[asked.id] = NOT_ASKED;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -256,6 +265,7 @@ static int make(const struct options *o, const struct load *load, struct churn *
     c->load = load;
     c->wake = -1;
     memset(c->sockets, -1, sizeof c->sockets);
+    memset(c->newest_at, 0xff, sizeof c->newest_at); // NOT_ASKED
     *out = c;
     int rc = open_locks(c);
     if (rc == 0)
@@ -314,6 +324,7 @@ static int begin_asking(struct churn *c, const volatile sig_atomic_t *interrupte
     if (rc == 0)
         rc = wait_for_first(c, interrupted, error);
     track_restart(&c->track);
+    memset(c->newest_at, 0xff, sizeof c->newest_at); // NOT_ASKED: what is on its way does not count
     pthread_mutex_unlock(&c->lock);
     return rc;
 }

@@ -43,8 +43,10 @@ def bench(*arguments, **options):
 
 def left_behind(plane, namespace="default"):
     """The names of objects that dnsbench made."""
-    names = plane.kubectl("get", "services,endpointslices", "-n", namespace, "-o", "name")
-    return [name for name in names.split() if "dnsbench" in name]
+    kinds = ("/api/v1", "services"), ("/apis/discovery.k8s.io/v1", "endpointslices")
+    lists = [plane.call("GET", f"{group}/namespaces/{namespace}/{plural}")["items"] for group, plural in kinds]
+    names = [item["metadata"]["name"] for items in lists for item in items]
+    return [name for name in names if "dnsbench" in name]
 
 
 def test_every_change_is_seen(quiet, asked, questions, tmp_path):
@@ -104,10 +106,11 @@ def test_with_the_rights_that_the_remedy_names(quiet, asked, questions):
 def test_interrupted(quiet, asked, questions):
     running = command(questions, asked.port, quiet.kubeconfig(), seconds=30)
     with subprocess.Popen(running, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        wait_for(lambda: len(left_behind(quiet)) == 2, 20, "the objects")
+        wait_for(lambda: child.poll() is not None or len(left_behind(quiet)) == 2, 20, "the objects")
         child.send_signal(signal.SIGINT)
-        child.communicate(timeout=20)
-    assert child.returncode in (1, 3)  # before the load, or in it
+        output = child.communicate(timeout=20)
+    assert "interrupted" in "".join(output), output  # before the load, or in it
+    assert child.returncode in (1, 3)
     assert left_behind(quiet) == []
 
 
