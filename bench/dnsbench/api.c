@@ -135,5 +135,15 @@ int api_refused(const struct api *a, const char *method, const char *path, const
     snprintf(error, API_ERROR_MAX, "%s%.200s: %s: %ld%s%.400s%s", a->credentials->server, path, method, answer->status,
              message != NULL ? " " : "", message != NULL ? message : "", remedy);
     json_decref(status);
-    return answer->status == 401 || answer->status == 403 ? CDNS_EDENIED : CDNS_EIO;
+    switch (answer->status) {
+    case 401:
+    case 403:
+        return CDNS_EDENIED;
+    case 404:
+        return CDNS_ENOENT;
+    case 409:
+        return CDNS_EEXIST;
+    default:
+        return CDNS_EIO;
+    }
 }

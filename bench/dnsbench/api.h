@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #define API_ERROR_MAX 1024
-#define API_TIMEOUT_SECONDS 60 ///< for a whole request
+#define API_TIMEOUT_SECONDS 20 ///< for a whole request
 
 struct api;
 
@@ -30,6 +30,6 @@ int api_request(struct api *a, const char *method, const char *path, const char 
                 struct api_answer *out, char *error) CDNS_MUSTCHECK;
 void api_answer_free(struct api_answer *answer);
 /// For an answer whose status is not the one hoped for: writes what the server says and what to do to `error`.
-/// Returns CDNS_EDENIED for 401 and 403, else CDNS_EIO.
+/// Returns CDNS_EDENIED for 401 and 403, CDNS_ENOENT for 404, CDNS_EEXIST for 409, else CDNS_EIO.
 int api_refused(const struct api *a, const char *method, const char *path, const struct api_answer *answer,
                 char *error);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/html.h"
+#include "dnsbench/beside.h"
 
 #include <math.h>
 
@@ -158,6 +159,21 @@ static void draw_lost(FILE *file, const struct frame *f, const struct run *run)
     }
 }
 
+static void grid_of_seconds(FILE *file, const struct frame *f, const char *unit)
+{
+    double step = fmax(1, round_up(f->x_most / 10));
+    for (int i = 0; i <= 5; i++) {
+        char label[24];
+        snprintf(label, sizeof label, "%.6g%s", f->y_most * i / 5, unit);
+        line_across(file, f, f->y_most * i / 5, label);
+    }
+    for (double x = 0; x <= f->x_most; x += step) {
+        char label[24];
+        snprintf(label, sizeof label, "%.0f s", x);
+        line_up(file, f, x, label);
+    }
+}
+
 static void plot_seconds(const struct run *run, FILE *file)
 {
     size_t n = seconds_of(run);
@@ -165,18 +181,8 @@ static void plot_seconds(const struct run *run, FILE *file)
     for (size_t i = 0; i < n; i++)
         most = fmax(most, (double)run->results->seconds[i].due);
     const struct frame f = {.x_most = (double)n, .y_most = round_up(most)};
-    double step = fmax(1, round_up((double)n / 10));
     begin_plot(file, "rate", "Questions a second");
-    for (int i = 0; i <= 5; i++) {
-        char label[24];
-        snprintf(label, sizeof label, "%.6g", f.y_most * i / 5);
-        line_across(file, &f, f.y_most * i / 5, label);
-    }
-    for (int i = 0; i * step <= (double)n; i++) {
-        char label[24];
-        snprintf(label, sizeof label, "%.0f s", i * step);
-        line_up(file, &f, i * step, label);
-    }
+    grid_of_seconds(file, &f, "");
     draw_rate(file, &f, run, true);
     draw_rate(file, &f, run, false);
     draw_lost(file, &f, run);
@@ -184,6 +190,30 @@ static void plot_seconds(const struct run *run, FILE *file)
         file,
         "</svg>\n<p><b class=\"key-b\">due</b>, <b class=\"key-a\">answered</b>, <b class=\"key-c\">lost</b>, of the "
         "questions that were due in each second</p>\n");
+}
+
+// Percent of one core between two samples of the server's process.
+static double cpu_before(const struct process_results *p, size_t i)
+{
+    const struct process_sample *a = &p->samples[i - 1], *b = &p->samples[i];
+    return b->at_ns > a->at_ns ? 100 * (double)(b->cpu_ns - a->cpu_ns) / (double)(b->at_ns - a->at_ns) : 0;
+}
+
+static void plot_cpu(const struct process_results *p, FILE *file)
+{
+    double most = 1;
+    for (size_t i = 1; i < p->n; i++)
+        most = fmax(most, cpu_before(p, i));
+    const struct frame f = {.x_most = fmax(1, (double)p->load_ns / 1e9), .y_most = round_up(most)};
+    begin_plot(file, "cpu", "The server's CPU time, percent of one core");
+    grid_of_seconds(file, &f, " %");
+    fputs("<polyline class=\"a\" points=\"", file);
+    for (size_t i = 1; i < p->n; i++) {
+        double y = y_of(&f, cpu_before(p, i));
+        fprintf(file, "%.1f,%.1f %.1f,%.1f ", x_of(&f, (double)p->samples[i - 1].at_ns / 1e9), y,
+                x_of(&f, (double)p->samples[i].at_ns / 1e9), y);
+    }
+    fputs("\"/>\n</svg>\n", file);
 }
 
 // --- tables
@@ -202,20 +232,25 @@ static void escape(const char *text, FILE *file)
 
 static void table_of_times(const struct run *run, FILE *file)
 {
+    const struct track_results *churn = beside_churn(run->beside);
     static const double percents[] = {50, 75, 90, 99, 99.9, 99.99};
     const struct {
         const char *name;
         const struct histogram *h;
-    } rows[] = {{"look-ups", run->results->lookups.latency},
+    } rows[] = {{"look-ups", run->options->stub ? run->results->lookups.latency : NULL},
                 {"latency", run->results->latency},
                 {"service", run->results->service},
-                {"lag", run->results->lag}};
+                {"lag", run->results->lag},
+                {"propagation", churn != NULL ? churn->sent : NULL},
+                {"after ack", churn != NULL ? churn->acknowledged : NULL}};
     char text[16];
     fputs("<table id=\"times\"><tr><th></th>", file);
     for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
         fprintf(file, "<th>p%g</th>", percents[i]);
     fputs("<th>max</th></tr>\n", file);
-    for (size_t row = run->options->stub ? 0 : 1; row < sizeof rows / sizeof rows[0]; row++) {
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        if (rows[row].h == NULL)
+            continue;
         fprintf(file, "<tr><td>%s</td>", rows[row].name);
         for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
             fprintf(file, "<td>%s</td>", report_time(histogram_percentile(rows[row].h, percents[i]), text));
@@ -273,6 +308,9 @@ int html_write(const struct run *run, FILE *file)
     table_of_counts(run, file);
     plot_percentiles(run, file);
     plot_seconds(run, file);
+    beside_html(run, file);
+    if (run->beside != NULL && run->beside->process != NULL)
+        plot_cpu(process_results(run->beside->process), file);
     fputs("</body></html>\n", file);
     return ferror(file) ? CDNS_EIO : 0;
 }

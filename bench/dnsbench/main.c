@@ -60,19 +60,20 @@ static int report(const struct run *run)
 
 static int run_once(struct load *load, const struct options *o)
 {
-    struct results results;
-    struct run run;
+    struct load_run r;
     struct check_counts checked;
     char error[RUN_ERROR_MAX];
-    int rc = run_load(load, o, &results, &run, error);
+    int rc = run_load(load, o, &r, error);
     if (load->check != NULL) {
         check_end(load->check, &checked);
-        run.check = &checked;
+        r.run.check = &checked;
     }
     if (rc != 0)
         return complain(FAILED, error, NULL);
-    int status = report(&run);
-    results_free(&results);
+    int status = report(&r.run);
+    if (r.left[0] != '\0')
+        status = complain(FAILED, r.left, NULL);
+    run_free(&r);
     return status;
 }
 
@@ -82,7 +83,7 @@ static int run_search(struct load *load, const struct options *o)
     static struct search search; // large
     char error[RUN_ERROR_MAX];
     int rc = search_run(load, o, &search, stdout, error),
-        status = rc == 0 ? report(&search.run) : complain(FAILED, error, NULL);
+        status = rc == 0 ? report(&search.kept.run) : complain(FAILED, error, NULL);
     search_free(&search);
     return status == VALID && search.rate == 0 ? INVALID : status;
 }

@@ -412,6 +412,8 @@ static int check(const struct options *o, char *error)
         return fail(error, "--check and --reference are two opinions: leave one out");
     if (o->churn > 0 && o->kubeconfig == NULL)
         return fail(error, "--churn changes objects of an API: name it, --kubeconfig FILE");
+    if (o->churn > 0 && o->transport == OVER_TLS)
+        return fail(error, "--churn asks over UDP, where a port of TLS does not answer: leave --tls out");
     if (o->missing + o->external > 100)
         return fail(error, "--missing and --external are more than all questions");
     int rc = o->max || o->knee != NULL ? check_search(o, error) : 0;
@@ -430,6 +432,10 @@ static int check(const struct options *o, char *error)
     if (o->outstanding > 0 || o->max)
         return fail(error, "--%s asks as fast as the server answers: if it is yours, add --unlimited",
                     o->max ? "max" : "outstanding");
+    if (o->churn > SAFE_CHURN)
+        return fail(error,
+                    "%.0f changes a second are more than %.0f: if the API server is yours to load, add --unlimited",
+                    o->churn, SAFE_CHURN);
     if (o->plan.duration_ns > SAFE_DURATION_NS)
         return fail(error, "this takes more than five minutes: if that is meant, add --unlimited");
     return 0;

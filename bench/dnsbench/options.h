@@ -10,6 +10,7 @@
 #define OPTIONS_ERROR_MAX 512
 #define RATE_MAX 1e8                            ///< questions a second
 #define SAFE_RATE 20000.0                       ///< questions a second, without --unlimited
+#define SAFE_CHURN 100.0                        ///< … changes a second
 #define SAFE_DURATION_NS UINT64_C(300000000000) ///< … and nanoseconds
 
 #define OPTIONS_PATHS 32 ///< how often --manifests may be given

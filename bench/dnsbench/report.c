@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/report.h"
+#include "dnsbench/beside.h"
 
 #include "dnsbench/trial.h"
 #include <clusterdns/record.h>
@@ -54,6 +55,9 @@ unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]
                  (unsigned long long)r->counts.unsent);
     if (r->counts.answered == 0)
         snprintf(reasons[n++], 160, "nothing was answered");
+    const struct track_results *churn = beside_churn(run->beside);
+    if (churn != NULL && churn->changes == 0)
+        snprintf(reasons[n++], 160, "no change was made through the API");
     if (run->stopped != NULL)
         snprintf(reasons[n++], 160, "it ended early: %s", run->stopped);
     return n;
@@ -189,12 +193,18 @@ void report_text(const struct run *run, FILE *file)
     print_times("latency", run->results->latency, file);
     print_times("service", run->results->service, file);
     print_times("lag", run->results->lag, file);
+    const struct track_results *churn = beside_churn(run->beside);
+    if (churn != NULL) {
+        print_times("propagation", churn->sent, file);
+        print_times("after ack", churn->acknowledged, file);
+    }
     fprintf(file, "\n  latency: from when a question was due to its answer, lost ones included; service: from when it "
                   "was sent\n");
     if (run->options->stub)
         fprintf(file, "  look-ups: from when one was due to its end, found or not; the others are of each question\n");
     if (run->check != NULL)
         print_check(run->check, file);
+    beside_text(run, file);
     print_generator(run, file);
     for (unsigned i = 0; i < invalid; i++)
         fprintf(file, "  INVALID: %s\n", reasons[i]);
@@ -202,7 +212,7 @@ void report_text(const struct run *run, FILE *file)
 
 // --- for programs
 
-static json_t *times_json(const struct histogram *h)
+struct json_t *report_times(const struct histogram *h)
 {
     json_t *o = json_object();
     json_object_set_new(o, "count", json_integer((json_int_t)histogram_count(h)));
@@ -258,7 +268,7 @@ static json_t *lookups_json(const struct run *run)
                      (int)o->attempts, "search", o->search, "namespace", o->namespace_, "due", (json_int_t)l->due,
                      "found", (json_int_t)l->found, "not_found", (json_int_t)l->not_found, "failed",
                      (json_int_t)l->failed, "questions", "mean", ended > 0 ? (double)l->questions / (double)ended : 0.0,
-                     "max", (json_int_t)l->questions_max, "latency_ns", times_json(l->latency));
+                     "max", (json_int_t)l->questions_max, "latency_ns", report_times(l->latency));
 }
 
 static json_t *seconds_json(const struct results *r)
@@ -304,8 +314,8 @@ int report_json(const struct run *run, FILE *file)
     json_t *all = json_pack("{s:i, s:o, s:b, s:[], s:I, s:o, s:o, s:o, s:o, s:o}", "format", 1, "options",
                             options_json(run->options), "valid", invalid == 0, "invalid", "took_ns",
                             (json_int_t)run->took_ns, "counts", counts_json(&run->results->counts), "latency_ns",
-                            times_json(run->results->latency), "service_ns", times_json(run->results->service),
-                            "lag_ns", times_json(run->results->lag), "seconds", seconds_json(run->results));
+                            report_times(run->results->latency), "service_ns", report_times(run->results->service),
+                            "lag_ns", report_times(run->results->lag), "seconds", seconds_json(run->results));
     if (all == NULL)
         return CDNS_ENOMEM;
     if (run->check != NULL)
@@ -317,6 +327,7 @@ int report_json(const struct run *run, FILE *file)
         json_object_set_new(all, "lookups", lookups_json(run));
     for (unsigned i = 0; i < invalid; i++)
         json_array_append_new(json_object_get(all, "invalid"), json_string(reasons[i]));
+    beside_json(run, all);
     int rc = json_dumpf(all, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF ? 0 : CDNS_EIO;
     json_decref(all);
     return rc;

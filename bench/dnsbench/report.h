@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+struct beside; // beside.h
+struct json_t; // jansson.h
 struct search;
 
 /// A run that is over.
@@ -17,10 +19,11 @@ struct run {
     uint64_t took_ns;                 ///< from the schedule's start to the end of the last thread
     const struct check_counts *check; ///< NULL: answers were not checked
     const char *stopped;              ///< why it ended early; NULL: it did not
+    const struct beside *beside;      ///< what went on beside the load; NULL: nothing
     const struct search *search;      ///< that it comes from (trial.h); NULL: none
 };
 
-#define REPORT_REASONS 4
+#define REPORT_REASONS 8
 
 /// Why its figures are not the server's; fills `reasons` (REPORT_REASONS places, 160 bytes each) and returns how many
 /// there are. 0: the run is valid.
@@ -37,5 +40,7 @@ void report_text(const struct run *run, FILE *file);
 int report_json(const struct run *run, FILE *file) CDNS_MUSTCHECK;
 /// A line for each second, with a heading. CDNS_EIO (errno).
 int report_csv(const struct run *run, FILE *file) CDNS_MUSTCHECK;
+/// The distribution as JSON has it; the caller owns it.
+struct json_t *report_times(const struct histogram *h);
 /// "850 us", "1.25 ms", "2.00 s" in `out` (16 bytes). Returns `out`.
 const char *report_time(uint64_t ns, char out[16]);

@@ -25,6 +25,7 @@ static void on_signal(int number)
 
 void run_catch_signals(void)
 {
+    (void)signal(SIGPIPE, SIG_IGN); // a connection that is cut off is an error like others
     (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
     (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
 }
@@ -126,13 +127,16 @@ static bool wait_until(uint64_t until, sem_t *over, unsigned *left)
 }
 
 // Watches until the threads are done. Returns why it was ended early, or NULL.
-static const char *watch(struct load *load, struct thread *threads, sem_t *over, const struct options *o)
+static const char *watch(struct load *load, struct thread *threads, sem_t *over, const struct options *o,
+                         struct beside *beside)
 {
     struct live_sum last = {0};
     uint64_t heard = load->start_ns;
     unsigned left = load->threads;
     bool view = !o->quiet && isatty(STDERR_FILENO);
     for (uint64_t next = load->start_ns + VIEW_NS; !wait_until(next, over, &left); next += VIEW_NS) {
+        uint64_t at = clock_monotonic_ns() - load->start_ns;
+        beside_sample(beside, at, at < load->plan.duration_ns + VIEW_NS);
         struct live_sum now = look(threads, load->threads);
         if (now.answered > last.answered)
             heard = clock_monotonic_ns();
@@ -149,26 +153,68 @@ static const char *watch(struct load *load, struct thread *threads, sem_t *over,
     return NULL;
 }
 
-int run_load(struct load *load, const struct options *o, struct results *results, struct run *run, char *error)
+// Starts all, and waits for the end. Returns why it ended early, or NULL.
+static int run_threads(struct load *load, const struct options *o, struct thread *threads, struct load_run *r,
+                       char *error)
+{
+    sem_t over;
+    (void)sem_init(&over, 0, 0);
+    const char *stopped = "";
+    int rc = start(load, threads, &over, error);
+    if (rc == 0 && beside_begin(&r->beside) != 0)
+        rc = fail(error, "a thread could not be started", error_text(CDNS_EIO));
+    if (rc == 0)
+        stopped = watch(load, threads, &over, o, &r->beside);
+    atomic_store(&load->stop, stopped != NULL);
+    if (finish(threads, load->threads, &r->results) != 0 && rc == 0)
+        rc = fail(error, "a run's results", error_text(CDNS_ENOMEM));
+    r->run = (struct run){.options = o,
+                          .results = &r->results,
+                          .took_ns = clock_monotonic_ns() - load->start_ns,
+                          .stopped = stopped,
+                          .beside = &r->beside};
+    beside_sample(&r->beside, r->run.took_ns, false);
+    if (beside_end(&r->beside, stopped != NULL, r->left) == 0)
+        r->left[0] = '\0';
+    (void)sem_destroy(&over);
+    return rc;
+}
+
+int run_load(struct load *load, const struct options *o, struct load_run *out, char *error)
 {
     struct thread *threads = calloc(load->threads, sizeof *threads);
-    if (threads == NULL || results_init(results, load->plan.duration_ns) != 0) {
+    *out = (struct load_run){0};
+    if (threads == NULL || results_init(&out->results, load->plan.duration_ns) != 0) {
         free(threads);
         return fail(error, "a run", error_text(CDNS_ENOMEM));
     }
     atomic_store(&load->stop, false);
-    sem_t over;
-    (void)sem_init(&over, 0, 0);
-    int rc = start(load, threads, &over, error);
-    const char *stopped = rc == 0 ? watch(load, threads, &over, o) : "";
-    atomic_store(&load->stop, stopped != NULL);
-    if (finish(threads, load->threads, results) != 0 && rc == 0)
-        rc = fail(error, "a run's results", error_text(CDNS_ENOMEM));
-    *run = (struct run){
-        .options = o, .results = results, .took_ns = clock_monotonic_ns() - load->start_ns, .stopped = stopped};
+    int rc = beside_open(&out->beside, o, load, &interrupted, error);
+    if (rc == CDNS_ENOMEM)
+        rc = fail(error, "a run", error_text(rc));
+    if (rc == 0) {
+        rc = run_threads(load, o, threads, out, error);
+    } else if (beside_end(&out->beside, true, out->left) != 0) {
+        size_t n = strlen(error);
+        snprintf(error + n, RUN_ERROR_MAX - n, "\n%s", out->left);
+    }
     if (rc != 0)
-        results_free(results);
-    (void)sem_destroy(&over);
+        run_free(out);
     free(threads);
     return rc;
+}
+
+void run_free(struct load_run *r)
+{
+    beside_free(&r->beside);
+    results_free(&r->results);
+    *r = (struct load_run){0};
+}
+
+void run_move(struct load_run *to, struct load_run *from)
+{
+    *to = *from;
+    to->run.results = &to->results;
+    to->run.beside = &to->beside;
+    *from = (struct load_run){0};
 }

@@ -23,19 +23,17 @@ static void end(struct search *s, const char *fmt, ...)
 
 void search_free(struct search *s)
 {
-    results_free(&s->results);
+    run_free(&s->kept);
 }
 
 // The run to report, for now.
-static void keep(struct search *s, const struct run *run, struct results *results)
+static void keep(struct search *s, struct load_run *r)
 {
     search_free(s);
-    s->options = *run->options;
-    s->results = *results;
-    s->run = *run;
-    s->run.options = &s->options;
-    s->run.results = &s->results;
-    s->run.search = s;
+    s->options = *r->run.options;
+    run_move(&s->kept, r);
+    s->kept.run.options = &s->options;
+    s->kept.run.search = s;
 }
 
 // Takes the measures of a run.
@@ -80,25 +78,24 @@ static int try_rate(struct load *load, const struct options *o, struct search *s
     static const char *const verdicts[] = {
         [OUTCOME_HOLDS] = "holds", [OUTCOME_FAILS] = "does not hold", [OUTCOME_LATE] = "dnsbench itself was late"};
     struct options own = *o;
-    struct results results;
-    struct run run;
+    struct load_run r;
     bool held = false;
     own.plan.rate = load->plan.rate = k->rate;
-    int rc = run_load(load, &own, &results, &run, error);
+    int rc = run_load(load, &own, &r, error);
     if (rc != 0)
         return rc;
     if (!run_interrupted()) {
-        struct trial *t = note(s, &run);
+        struct trial *t = note(s, &r.run);
         t->rate = k->rate;
-        t->outcome = judge(o, t, &run);
+        t->outcome = judge(o, t, &r.run);
         print_trial(t, t->rate, verdicts[t->outcome], file);
         knee_note(k, t->outcome);
         held = t->outcome == OUTCOME_HOLDS;
     }
     if (held || k->low == 0)
-        keep(s, &run, &results);
+        keep(s, &r);
     else
-        results_free(&results);
+        run_free(&r);
     return 0;
 }
 
@@ -107,7 +104,7 @@ static bool stopped(struct search *s, const struct options *o, uint64_t began)
 {
     if (run_interrupted())
         end(s, "interrupted");
-    else if (s->n > 0 && s->results.counts.answered == 0)
+    else if (s->n > 0 && s->kept.results.counts.answered == 0)
         end(s, "the server does not answer");
     else if (!o->unlimited && clock_monotonic_ns() - began + o->plan.duration_ns > SAFE_DURATION_NS)
         end(s, "five minutes are over: take a shorter --duration, a higher --rate to begin with, or --unlimited");
@@ -144,20 +141,19 @@ static int try_outstanding(struct load *load, const struct options *o, struct se
 {
     char busy[48];
     struct options own = *o;
-    struct results results;
-    struct run run;
+    struct load_run r;
     own.outstanding = load->outstanding;
     own.plan.duration_ns = load->plan.duration_ns;
-    int rc = run_load(load, &own, &results, &run, error);
+    int rc = run_load(load, &own, &r, error);
     if (rc != 0)
         return rc;
-    struct trial *t = note(s, &run);
+    struct trial *t = note(s, &r.run);
     t->outstanding = own.outstanding;
-    t->busy = report_busy(&run);
-    t->rate = report_answered_rate(&run);
+    t->busy = report_busy(&r.run);
+    t->rate = report_answered_rate(&r.run);
     snprintf(busy, sizeof busy, "%.0f a second, dnsbench busy %.0f %%", t->rate, 100 * t->busy);
     print_trial(t, t->outstanding, busy, file);
-    results_free(&results);
+    run_free(&r);
     return 0;
 }
 
@@ -187,8 +183,7 @@ static int climb(struct load *load, const struct options *o, struct search *s, u
 static int find_max(struct load *load, const struct options *o, struct search *s, FILE *file, char *error)
 {
     struct options own = *o;
-    struct results results;
-    struct run run;
+    struct load_run r;
     uint32_t best = load->threads * load->flows;
     fprintf(file, "  looks for the highest rate of a closed loop\n");
     print_heading("outstanding", file);
@@ -197,9 +192,9 @@ static int find_max(struct load *load, const struct options *o, struct search *s
         return rc;
     own.outstanding = load->outstanding = best;
     load->plan.duration_ns = o->plan.duration_ns;
-    rc = run_load(load, &own, &results, &run, error);
+    rc = run_load(load, &own, &r, error);
     if (rc == 0)
-        keep(s, &run, &results);
+        keep(s, &r);
     return rc;
 }
 

@@ -20,18 +20,17 @@ struct trial {
 /// A search and what it has found.
 struct search {
     struct options options; ///< those of the run that is reported
-    struct results results; ///< … its results
-    struct run run;
+    struct load_run kept;   ///< that run
     struct trial trials[SEARCH_TRIALS];
     size_t n;
     double rate;     ///< the knee, or what the best trial of --max answered; 0: none was found
     char ended[160]; ///< why it ended without finding it exactly; empty: it has
 };
 
-/// Searches as `o` says (o->knee or o->max), with a line for each trial to `file`. The run to report is then s->run:
-/// the last one that held the objective (if none did: the last one), or one with what --max has found. The caller frees
-/// `s` with search_free(), after an error too. CDNS_ECONFIG: why a run could not be made is in `error` (RUN_ERROR_MAX
-/// bytes).
+/// Searches as `o` says (o->knee or o->max), with a line for each trial to `file`. The run to report is then
+/// s->kept.run: the last one that held the objective (if none did: the last one), or one with what --max has found. The
+/// caller frees `s` with search_free(), after an error too. CDNS_ECONFIG: why a run could not be made is in `error`
+/// (RUN_ERROR_MAX bytes).
 int search_run(struct load *load, const struct options *o, struct search *s, FILE *file, char *error) CDNS_MUSTCHECK;
 void search_free(struct search *s);
 /// The section of the JSON report. NULL: no memory.
