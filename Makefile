@@ -74,6 +74,11 @@ $B/obj/%.o: %.c
 	$(SAY)
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The server that dnsbench's tests ask.
+$B/simulated: test/dnsbench/simulated.c $B/libclusterdns.a
+	$(SAY)
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS)
+
 # Plugins that a Corefile loads. They take what they need from the program.
 $B/%.so: %.c
 	@mkdir -p $(@D)
@@ -122,7 +127,7 @@ replay: $(FUZZ_BIN)
 
 # Side by side, since most of them wait for a time-out or a poll; then those that load the machine.
 CASES = CLUSTERDNS='$(abspath $B)/clusterdns' $(PYTHON) -m pytest -q -p no:cacheprovider test/cases
-cases: $B/clusterdns $(SHARED_BIN)
+cases: $B/clusterdns $B/dnsbench $B/simulated $(SHARED_BIN)
 	@failed=; $(CASES) -n 4 -m 'not alone' || failed=1; $(CASES) -m alone || failed=1; [ -z "$$failed" ]
 
 ## make test-cluster     the same and all cases on a real control plane, beside CoreDNS (builds them once through Go)
