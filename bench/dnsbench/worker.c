@@ -14,6 +14,7 @@
 #define HEADER 12
 #define SPIN_NS 30000               // what is due sooner is not slept for
 #define LOOK_NS UINT64_C(100000000) // that it is to stop is noticed at least so often
+#define SETTLE_NS 50000000          // that further answers are waited for at the end
 #define BUFFER (4 << 20)            // bytes of a socket's buffers that are asked for
 #define NEVER UINT64_MAX
 
@@ -302,6 +303,16 @@ static bool is_over(const struct worker *w, uint64_t at)
     return w->most == 0 ? w->due == NEVER : at >= w->load->plan.duration_ns;
 }
 
+// What comes after the last question's end is counted too: second answers, and those of lost ones, as long as their
+// time-out again.
+static void linger(struct worker *w)
+{
+    uint64_t end = worker_now(w) + (w->results.counts.lost > 0 ? w->load->timeout_ns : SETTLE_NS);
+    for (uint64_t at; (at = worker_now(w)) < end && !atomic_load_explicit(&w->load->stop, memory_order_relaxed);)
+        wait_for_events(w, at + LOOK_NS < end ? at + LOOK_NS : end);
+    results_show(&w->results);
+}
+
 void worker_run(struct worker *w)
 {
     (void)prctl(PR_SET_TIMERSLACK, 1UL);
@@ -312,8 +323,10 @@ void worker_run(struct worker *w)
         if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
             w->due = NEVER;
         results_show(&w->results);
-        if (is_over(w, at))
+        if (is_over(w, at)) {
+            linger(w);
             return;
+        }
         until = w->due < until ? w->due : until;
         until = at + LOOK_NS < until ? at + LOOK_NS : until;
         wait_for_events(w, more ? 0 : until);
