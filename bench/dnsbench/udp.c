@@ -16,9 +16,9 @@ static int udp_open(struct worker *w, struct flow *f)
     return f->fd < 0 ? CDNS_EIO : worker_watch(w, f, EPOLLIN, false);
 }
 
-static bool udp_ready(const struct flow *f)
+static bool udp_ready(struct worker *w, struct flow *f)
 {
-    (void)f;
+    (void)w, (void)f;
     return true;
 }
 

@@ -15,6 +15,7 @@
 #define SPIN_NS 30000               // what is due sooner is not slept for
 #define LOOK_NS UINT64_C(100000000) // that it is to stop is noticed at least so often
 #define SETTLE_NS 50000000          // that further answers are waited for at the end
+#define STUCK_NS 1000000            // after which a flow is looked for again
 #define BUFFER (4 << 20)            // bytes of a socket's buffers that are asked for
 #define NEVER UINT64_MAX
 
@@ -121,7 +122,7 @@ static struct flow *next_flow(struct worker *w)
     for (unsigned i = 0; i < w->load->flows; i++) {
         struct flow *f = w->flows[w->turn];
         w->turn = (w->turn + 1) % w->load->flows;
-        if ((uint16_t)(f->next + WORKER_BATCH - f->oldest) >= WORKER_BATCH && w->load->transport->ready(f))
+        if ((uint16_t)(f->next + WORKER_BATCH - f->oldest) >= WORKER_BATCH && w->load->transport->ready(w, f))
             return f;
     }
     return NULL;
@@ -137,6 +138,17 @@ static void give_question(struct worker *w, struct flow *f)
     results_second(&w->results, w->due)->due++;
 }
 
+// What no flow could take for as long as an answer may take is not sent any more.
+static void give_up(struct worker *w, uint64_t at)
+{
+    while (w->due <= at && at - w->due > w->load->timeout_ns) {
+        w->results.counts.due++;
+        w->results.counts.unsent++;
+        results_second(&w->results, w->due)->due++;
+        schedule_more(w, at);
+    }
+}
+
 // Sends what is due, through one flow. Returns true if there may be more.
 static bool send_due(struct worker *w)
 {
@@ -145,6 +157,8 @@ static bool send_due(struct worker *w)
     if (w->due == NEVER && w->most > 0)
         schedule_more(w, at);
     struct flow *f = w->due <= at ? next_flow(w) : NULL;
+    if (f == NULL)
+        give_up(w, at);
     for (; f != NULL && w->due <= at && n < WORKER_BATCH; n++) {
         give_question(w, f);
         schedule_more(w, at);
@@ -303,6 +317,13 @@ static bool is_over(const struct worker *w, uint64_t at)
     return w->most == 0 ? w->due == NEVER : at >= w->load->plan.duration_ns;
 }
 
+// Meanwhile connections are made.
+static void wait_for_start(struct worker *w)
+{
+    for (uint64_t at; (at = clock_monotonic_ns()) < w->load->start_ns;)
+        wait_for_events(w, w->load->start_ns - at);
+}
+
 // What comes after the last question's end is counted too: second answers, and those of lost ones, as long as their
 // time-out again.
 static void linger(struct worker *w)
@@ -316,6 +337,7 @@ static void linger(struct worker *w)
 void worker_run(struct worker *w)
 {
     (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    wait_for_start(w);
     schedule_more(w, 0);
     for (;;) {
         uint64_t until = expire_all(w), at = worker_now(w);
@@ -329,6 +351,8 @@ void worker_run(struct worker *w)
         }
         until = w->due < until ? w->due : until;
         until = at + LOOK_NS < until ? at + LOOK_NS : until;
+        if (!more && w->due <= at) // no flow takes it
+            until = at + STUCK_NS;
         wait_for_events(w, more ? 0 : until);
     }
 }

@@ -22,8 +22,8 @@ struct transport {
     size_t flow_size; ///< bytes of a flow, of which struct flow is the first member
     /// Prepares the flow, zeroed but for what is the worker's, and registers it with worker_watch(). CDNS_EIO: errno.
     int (*open)(struct worker *w, struct flow *f);
-    /// May the flow be given questions now?
-    bool (*ready)(const struct flow *f);
+    /// May the flow be given questions now? Asked when one is due: a connection that failed can be tried again.
+    bool (*ready)(struct worker *w, struct flow *f);
     /// Sends the `n` newest questions of the flow; each ends as flow_sent() or flow_unsent().
     void (*send)(struct worker *w, struct flow *f, unsigned n);
     /// Epoll's events of the flow; messages that come go to flow_take().

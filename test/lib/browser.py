@@ -12,8 +12,11 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
+from processes import wait_for
+
 PROGRAM = "chromium-headless-shell"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe")
+LOADED = "location.protocol === 'file:' && document.readyState === 'complete'"
 SECONDS = 60  # for all of it, on a busy machine
 
 
@@ -62,9 +65,10 @@ class _Pipe:
         assert "error" not in answer, answer
         return answer["result"]
 
-    def wait(self, method):
-        while not any(event["method"] == method for event in self.events):
-            self.events.append(self._read())
+    def evaluate(self, session, expression):
+        result = self.call("Runtime.evaluate", session, expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
 
     def close(self):
         self.child.kill()
@@ -82,12 +86,10 @@ def look(path, expression, folder):
         for domain in ("Page", "Network", "Log", "Runtime"):
             pipe.call(f"{domain}.enable", session)
         pipe.call("Page.navigate", session, url=f"file://{path}")
-        pipe.wait("Page.loadEventFired")
-        result = pipe.call("Runtime.evaluate", session, expression=expression, returnByValue=True)
+        wait_for(lambda: pipe.evaluate(session, LOADED), SECONDS, "the page")
+        page = Page(value=pipe.evaluate(session, expression))
     finally:
         pipe.close()
-    assert "exceptionDetails" not in result, result
-    page = Page(value=result["result"].get("value"))
     for event in pipe.events:
         if event["method"] == "Network.requestWillBeSent":
             page.requests.append(event["params"]["request"]["url"])
