@@ -16,6 +16,7 @@
 #define LOOK_NS UINT64_C(100000000) // that it is to stop is noticed at least so often
 #define SETTLE_NS 50000000          // that further answers are waited for at the end
 #define STUCK_NS 1000000            // after which a flow is looked for again
+#define EXPIRE_NS 1000000           // between two looks for what has waited too long
 #define BUFFER (4 << 20)            // bytes of a socket's buffers that are asked for
 #define NEVER UINT64_MAX
 
@@ -229,6 +230,19 @@ static void note_answer(struct worker *w, struct flow *f, struct slot *slot, con
     results_answer(&w->results, slot->due, latency, service);
 }
 
+static uint64_t end_of(const struct worker *w, const struct slot *slot)
+{
+    return slot->due + slot->lag + w->load->timeout_ns;
+}
+
+static void lose(struct worker *w, struct flow *f, struct slot *slot)
+{
+    slot->state = LOST;
+    f->waiting--;
+    w->outstanding--;
+    results_loss(&w->results, slot->due, slot->lag + w->load->timeout_ns);
+}
+
 void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t size, uint64_t at)
 {
     struct counts *c = &w->results.counts;
@@ -239,6 +253,8 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
     }
     uint16_t id = (uint16_t)(message[0] << 8 | message[1]);
     struct slot *slot = &f->slots[id];
+    if (slot->state == WAITING && at >= end_of(w, slot))
+        lose(w, f, slot);
     if (slot->state == FREE)
         c->strange++;
     else if (!answers(flow_question(w, f, id), message, size))
@@ -253,20 +269,12 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
 
 // --- time
 
-static void lose(struct worker *w, struct flow *f, struct slot *slot)
-{
-    slot->state = LOST;
-    f->waiting--;
-    w->outstanding--;
-    results_loss(&w->results, slot->due, slot->lag + w->load->timeout_ns);
-}
-
 // Settles what has waited too long. Returns when the oldest one that still waits will have.
 static uint64_t expire(struct worker *w, struct flow *f, uint64_t at)
 {
     for (; f->oldest != f->next; f->oldest++) {
         struct slot *slot = &f->slots[f->oldest];
-        uint64_t end = slot->due + slot->lag + w->load->timeout_ns;
+        uint64_t end = end_of(w, slot);
         if (slot->state != WAITING)
             continue;
         if (end > at)
@@ -286,14 +294,19 @@ void flow_lost(struct worker *w, struct flow *f)
     }
 }
 
+// There may be thousands of flows: they are not all looked at in each turn.
 static uint64_t expire_all(struct worker *w)
 {
-    uint64_t at = worker_now(w), next = NEVER;
+    uint64_t at = worker_now(w);
+    if (at < w->look)
+        return w->expiry;
+    w->expiry = NEVER;
     for (unsigned i = 0; i < w->load->flows; i++) {
         uint64_t end = expire(w, w->flows[i], at);
-        next = end < next ? end : next;
+        w->expiry = end < w->expiry ? end : w->expiry;
     }
-    return next;
+    w->look = w->expiry < at + EXPIRE_NS ? w->expiry : at + EXPIRE_NS;
+    return w->expiry;
 }
 
 // Waits for answers, at most until `until`, and takes them.

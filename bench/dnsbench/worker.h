@@ -77,6 +77,7 @@ struct worker {
     unsigned turn; ///< flow that is given questions next
     uint64_t due;  ///< of the next question; UINT64_MAX: there is none
     uint64_t outstanding, most;
+    uint64_t look, expiry; ///< when flows are looked through for losses, and when the next one is expected
     struct flow **flows;
 };
 
