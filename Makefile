@@ -45,7 +45,7 @@ DNSBENCH_LIB := $(patsubst %.c,$B/obj/%.o,$(filter-out bench/dnsbench/main.c,$(D
 SHARED_SRC := $(sort $(wildcard examples/*.c test/plugins/*.c))
 SHARED_BIN := $(SHARED_SRC:%.c=$B/%.so)
 
-.PHONY: all help libs deps run test unit replay cases test-cluster lint format bench bench-scale bench-propagation fuzz install clean
+.PHONY: all help libs deps run test unit replay cases test-cluster lint format bench bench-scale bench-propagation bench-dnsbench fuzz install clean
 all: $B/clusterdns $B/dnsbench
 
 help:
@@ -73,6 +73,11 @@ $B/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(SAY)
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The server that dnsbench's tests ask.
+$B/simulated: test/dnsbench/simulated.c $B/libclusterdns.a
+	$(SAY)
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $B/libclusterdns.a $(PKG_LIBS)
 
 # Plugins that a Corefile loads. They take what they need from the program.
 $B/%.so: %.c
@@ -111,10 +116,10 @@ unit: $(UNIT_BIN)
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 # Each fuzz target with a main() that replays its corpus.
-$B/replay/%: test/fuzz/%.c test/fuzz/replay.c $B/libclusterdns.a
+$B/replay/%: test/fuzz/%.c test/fuzz/replay.c $B/libdnsbench.a $B/libclusterdns.a
 	@mkdir -p $(@D)
 	$(SAY)
-	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< test/fuzz/replay.c $B/libclusterdns.a $(PKG_LIBS)
+	$(CC) $(CPPFLAGS) -Ibench $(PKG_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< test/fuzz/replay.c $B/libdnsbench.a $B/libclusterdns.a $(PKG_LIBS) -lm
 
 replay: $(FUZZ_BIN)
 	@failed=; for f in $(FUZZ_BIN); do $$f test/fuzz/corpus/$$(basename $$f | sed s/^fuzz_//) || failed="$$failed $$f"; done; \
@@ -122,7 +127,7 @@ replay: $(FUZZ_BIN)
 
 # Side by side, since most of them wait for a time-out or a poll; then those that load the machine.
 CASES = CLUSTERDNS='$(abspath $B)/clusterdns' $(PYTHON) -m pytest -q -p no:cacheprovider test/cases
-cases: $B/clusterdns $(SHARED_BIN)
+cases: $B/clusterdns $B/dnsbench $B/simulated $(SHARED_BIN)
 	@failed=; $(CASES) -n 4 -m 'not alone' || failed=1; $(CASES) -m alone || failed=1; [ -z "$$failed" ]
 
 ## make test-cluster     the same and all cases on a real control plane, beside CoreDNS (builds them once through Go)
@@ -166,6 +171,13 @@ bench-propagation:
 	@$(MAKE) --no-print-directory -j$$(nproc) all $B/bench/follow
 	@test/cluster/build
 	@bench/propagation $B
+
+## make bench-dnsbench   dnsbench beside dnsperf: what both say of a server of known delays, and questions for a CPU second
+bench-dnsbench:
+	@tools/deps build bench
+	@$(MAKE) --no-print-directory -j$$(nproc) $B/dnsbench $B/simulated $B/bench/echo
+	@bench/truth $B
+	@bench/generator $B
 
 ## make fuzz             fuzz each target for FUZZ_SECONDS (60) with libFuzzer
 FUZZ_SECONDS ?= 60

@@ -16,7 +16,7 @@ struct search;
 struct run {
     const struct options *options;
     const struct results *results;
-    uint64_t took_ns;                 ///< from the schedule's start to the end of the last thread
+    uint64_t took_ns;                 ///< from the schedule's start to the end of the last question
     const struct check_counts *check; ///< NULL: answers were not checked
     const char *stopped;              ///< why it ended early; NULL: it did not
     const struct beside *beside;      ///< what went on beside the load; NULL: nothing

@@ -67,6 +67,7 @@ int results_merge(struct results *r, const struct results *from)
         to[i] += more[i];
     r->generator_cpu_ns += from->generator_cpu_ns;
     r->generator_wait_ns += from->generator_wait_ns;
+    r->over_ns = r->over_ns > from->over_ns ? r->over_ns : from->over_ns;
     histogram_merge(r->latency, from->latency);
     histogram_merge(r->service, from->service);
     histogram_merge(r->lag, from->lag);

@@ -63,6 +63,7 @@ struct results {
     struct histogram *latency; ///< from when a question was due to its answer; lost ones count with the time-out
     struct histogram *service; ///< from when it was sent
     struct histogram *lag;     ///< from when it was due to when it was sent
+    uint64_t over_ns;          ///< after the start: when the last question had ended
     struct second *seconds;
     size_t nseconds;
     uint64_t generator_cpu_ns;  ///< CPU time of the threads

@@ -168,11 +168,8 @@ static int run_threads(struct load *load, const struct options *o, struct thread
     atomic_store(&load->stop, stopped != NULL);
     if (finish(threads, load->threads, &r->results) != 0 && rc == 0)
         rc = fail(error, "a run's results", error_text(CDNS_ENOMEM));
-    r->run = (struct run){.options = o,
-                          .results = &r->results,
-                          .took_ns = clock_monotonic_ns() - load->start_ns,
-                          .stopped = stopped,
-                          .beside = &r->beside};
+    r->run = (struct run){
+        .options = o, .results = &r->results, .took_ns = r->results.over_ns, .stopped = stopped, .beside = &r->beside};
     beside_sample(&r->beside, r->run.took_ns, false);
     if (beside_end(&r->beside, stopped != NULL, r->left) == 0)
         r->left[0] = '\0';

@@ -15,6 +15,7 @@
 
 #define OUT_MAX ((size_t)256 << 10) // bytes that wait for the kernel before the connection gets nothing more
 #define IN_MAX (2 + 65535)
+#define AGAIN_NS UINT64_C(100000000) // between two attempts of a connection that fails
 
 struct stream {
     struct flow flow; // first: what the worker knows
@@ -23,6 +24,7 @@ struct stream {
     bool in_output; // epoll tells of room for output
     uint32_t asked; // questions of this connection
     uint32_t most;  // … at most; 0: any number
+    uint64_t again; // without a connection: when to try again
     size_t out_len, out_pos, in_len;
     uint8_t in[IN_MAX];
     uint8_t out[OUT_MAX + WORKER_BATCH * 600];
@@ -69,19 +71,29 @@ static void stream_close(struct flow *f)
     s->open = false;
 }
 
-// The connection is over, however it ended. A new one takes its place; if there can be none, the flow stays without.
+// There is no connection; a new one is made later.
+static void give_up(struct worker *w, struct stream *s)
+{
+    w->results.counts.refused++;
+    stream_close(&s->flow);
+    s->again = worker_now(w) + AGAIN_NS;
+}
+
+// The connection is over, however it ended. A new one takes its place.
 static void reconnect(struct worker *w, struct stream *s)
 {
     w->results.counts.closed++;
     flow_lost(w, &s->flow);
     stream_close(&s->flow);
     if (begin(w, s) != 0)
-        stream_close(&s->flow);
+        give_up(w, s);
 }
 
-static bool stream_ready(const struct flow *f)
+static bool stream_ready(struct worker *w, struct flow *f)
 {
-    const struct stream *s = (const struct stream *)f;
+    struct stream *s = (struct stream *)f;
+    if (f->fd < 0 && worker_now(w) >= s->again && begin(w, s) != 0)
+        give_up(w, s);
     return s->open && s->out_len - s->out_pos < OUT_MAX && (s->most == 0 || s->asked < s->most);
 }
 
@@ -217,8 +229,7 @@ static void stream_event(struct worker *w, struct flow *f, uint32_t events)
 {
     struct stream *s = (struct stream *)f;
     if (!s->open && !establish(s)) {
-        w->results.counts.refused++;
-        reconnect(w, s);
+        give_up(w, s);
         return;
     }
     if (!s->open || ((events & EPOLLOUT) != 0 && !flush(w, s)))

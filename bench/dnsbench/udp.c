@@ -2,8 +2,10 @@
 // Flows over UDP: connected sockets, batches of messages.
 #include "dnsbench/worker.h"
 
+#include <clusterdns/message.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,9 +18,9 @@ static int udp_open(struct worker *w, struct flow *f)
     return f->fd < 0 ? CDNS_EIO : worker_watch(w, f, EPOLLIN, false);
 }
 
-static bool udp_ready(const struct flow *f)
+static bool udp_ready(struct worker *w, struct flow *f)
 {
-    (void)f;
+    (void)w, (void)f;
     return true;
 }
 
@@ -40,20 +42,21 @@ static unsigned send_some(struct worker *w, struct flow *f, struct mmsghdr *mess
     return 0;
 }
 
+// Each message is put together here: for the kernel two pieces are dearer than the copy.
 static void udp_send(struct worker *w, struct flow *f, unsigned n)
 {
-    uint8_t ids[WORKER_BATCH][2];
-    struct iovec iov[WORKER_BATCH][2];
+    static _Thread_local uint8_t packets[WORKER_BATCH][MESSAGE_QUESTION_MAX];
+    struct iovec iov[WORKER_BATCH];
     struct mmsghdr messages[WORKER_BATCH];
     uint16_t first = (uint16_t)(f->next - n);
     for (unsigned i = 0; i < n; i++) {
         uint16_t id = (uint16_t)(first + i);
         const struct question *q = flow_question(w, f, id);
-        ids[i][0] = (uint8_t)(id >> 8);
-        ids[i][1] = (uint8_t)id;
-        iov[i][0] = (struct iovec){ids[i], 2};
-        iov[i][1] = (struct iovec){(void *)(uintptr_t)(q->wire + 2), q->size - 2U};
-        messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = iov[i], .msg_iovlen = 2}};
+        memcpy(packets[i], q->wire, q->size);
+        packets[i][0] = (uint8_t)(id >> 8);
+        packets[i][1] = (uint8_t)id;
+        iov[i] = (struct iovec){packets[i], q->size};
+        messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
     }
     unsigned done = 0, some = 1;
     while (done < n && some > 0)

@@ -15,6 +15,9 @@
 #define HEADER 12
 #define SPIN_NS 30000               // what is due sooner is not slept for
 #define LOOK_NS UINT64_C(100000000) // that it is to stop is noticed at least so often
+#define SETTLE_NS 50000000          // that further answers are waited for at the end
+#define STUCK_NS 1000000            // after which a flow is looked for again
+#define EXPIRE_NS 1000000           // between two looks for what has waited too long
 #define BUFFER (4 << 20)            // bytes of a socket's buffers that are asked for
 #define NEVER UINT64_MAX
 
@@ -130,7 +133,7 @@ static struct flow *next_flow(struct worker *w)
     for (unsigned i = 0; i < w->load->flows; i++) {
         struct flow *f = w->flows[w->turn];
         w->turn = (w->turn + 1) % w->load->flows;
-        if ((uint16_t)(f->next + WORKER_BATCH - f->oldest) >= WORKER_BATCH && w->load->transport->ready(f))
+        if ((uint16_t)(f->next + WORKER_BATCH - f->oldest) >= WORKER_BATCH && w->load->transport->ready(w, f))
             return f;
     }
     return NULL;
@@ -179,6 +182,17 @@ static unsigned give_lookups(struct worker *w, struct flow *f, uint64_t at)
     return n;
 }
 
+// What no flow could take for as long as an answer may take is not sent any more.
+static void give_up(struct worker *w, uint64_t at)
+{
+    while (w->due <= at && at - w->due > w->load->timeout_ns) {
+        w->results.counts.due++;
+        w->results.counts.unsent++;
+        results_second(&w->results, w->due)->due++;
+        schedule_more(w, at);
+    }
+}
+
 // Sends what is due, through one flow. Returns true if there may be more.
 static bool send_due(struct worker *w)
 {
@@ -187,8 +201,10 @@ static bool send_due(struct worker *w)
         schedule_more(w, at);
     bool any = w->due <= at || (w->stub != NULL && stub_asks(w->stub));
     struct flow *f = any ? next_flow(w) : NULL;
-    if (f == NULL)
+    if (f == NULL) {
+        give_up(w, at);
         return false;
+    }
     unsigned n = w->stub != NULL ? give_lookups(w, f, at) : give_questions(w, f, at);
     if (n > 0)
         w->load->transport->send(w, f, n);
@@ -246,6 +262,22 @@ static void note_answer(struct worker *w, struct flow *f, struct slot *slot, con
         check_answer(w->load->check, w->part, slot->question, message, size, w->load->start_ns + at);
 }
 
+static uint64_t end_of(const struct worker *w, const struct slot *slot)
+{
+    return slot->due + slot->lag + w->load->timeout_ns;
+}
+
+static void lose(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
+{
+    struct slot *slot = &f->slots[id];
+    slot->state = LOST;
+    f->waiting--;
+    w->outstanding--;
+    results_loss(&w->results, slot->due, slot->lag + w->load->timeout_ns);
+    if (w->stub != NULL)
+        stub_lost(w->stub, f->tickets[id], slot->question, at);
+}
+
 void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t size, uint64_t at)
 {
     struct counts *c = &w->results.counts;
@@ -261,6 +293,8 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
         c->mismatched += slot->state != FREE;
         return;
     }
+    if (slot->state == WAITING && at >= end_of(w, slot))
+        lose(w, f, id, end_of(w, slot));
     if (slot->state == WAITING)
         note_answer(w, f, slot, message, size, at);
     else if (slot->state == ANSWERED)
@@ -273,23 +307,12 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
 
 // --- time
 
-static void lose(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
-{
-    struct slot *slot = &f->slots[id];
-    slot->state = LOST;
-    f->waiting--;
-    w->outstanding--;
-    results_loss(&w->results, slot->due, slot->lag + w->load->timeout_ns);
-    if (w->stub != NULL)
-        stub_lost(w->stub, f->tickets[id], slot->question, at);
-}
-
 // Settles what has waited too long. Returns when the oldest one that still waits will have.
 static uint64_t expire(struct worker *w, struct flow *f, uint64_t at)
 {
     for (; f->oldest != f->next; f->oldest++) {
         struct slot *slot = &f->slots[f->oldest];
-        uint64_t end = slot->due + slot->lag + w->load->timeout_ns;
+        uint64_t end = end_of(w, slot);
         if (slot->state != WAITING)
             continue;
         if (end > at)
@@ -308,14 +331,19 @@ void flow_lost(struct worker *w, struct flow *f)
             lose(w, f, f->oldest, at);
 }
 
+// There may be thousands of flows: they are not all looked at in each turn.
 static uint64_t expire_all(struct worker *w)
 {
-    uint64_t at = worker_now(w), next = NEVER;
+    uint64_t at = worker_now(w);
+    if (at < w->look)
+        return w->expiry;
+    w->expiry = NEVER;
     for (unsigned i = 0; i < w->load->flows; i++) {
         uint64_t end = expire(w, w->flows[i], at);
-        next = end < next ? end : next;
+        w->expiry = end < w->expiry ? end : w->expiry;
     }
-    return next;
+    w->look = w->expiry < at + EXPIRE_NS ? w->expiry : at + EXPIRE_NS;
+    return w->expiry;
 }
 
 // Waits for answers, at most `left` nanoseconds, and takes them.
@@ -328,8 +356,6 @@ static void wait_for_events(struct worker *w, uint64_t left)
     for (int i = 0; i < n; i++)
         w->load->transport->event(w, events[i].data.ptr, events[i].events);
 }
-
-// Connections are made before the schedule begins; a question that left by then would have no time.
 
 static bool is_over(const struct worker *w, uint64_t at)
 {
@@ -354,6 +380,16 @@ static void stop(struct worker *w)
         stub_stop(w->stub);
 }
 
+// What comes after the last question's end is counted too: second answers, and those of lost ones, as long as their
+// time-out again.
+static void linger(struct worker *w)
+{
+    uint64_t end = worker_now(w) + (w->results.counts.lost > 0 ? w->load->timeout_ns : SETTLE_NS);
+    for (uint64_t at; (at = worker_now(w)) < end && !atomic_load_explicit(&w->load->stop, memory_order_relaxed);)
+        wait_for_events(w, end - at < LOOK_NS ? end - at : LOOK_NS);
+    results_show(&w->results);
+}
+
 static void ask_all(struct worker *w)
 {
     schedule_more(w, 0);
@@ -363,11 +399,16 @@ static void ask_all(struct worker *w)
         if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
             stop(w);
         results_show(&w->results);
-        if (is_over(w, at))
+        if (is_over(w, at)) {
+            w->results.over_ns = worker_now(w);
+            linger(w);
             return;
+        }
         until = w->due < until ? w->due : until;
         until = at + LOOK_NS < until ? at + LOOK_NS : until;
         at = worker_now(w);
+        if (!more && w->due <= at) // no flow takes it
+            until = at + STUCK_NS;
         wait_for_events(w, more || until <= at ? 0 : until - at);
     }
 }

@@ -25,8 +25,8 @@ struct transport {
     size_t flow_size; ///< bytes of a flow, of which struct flow is the first member
     /// Prepares the flow, zeroed but for what is the worker's, and registers it with worker_watch(). CDNS_EIO: errno.
     int (*open)(struct worker *w, struct flow *f);
-    /// May the flow be given questions now?
-    bool (*ready)(const struct flow *f);
+    /// May the flow be given questions now? Asked when one is due: a connection that failed can be tried again.
+    bool (*ready)(struct worker *w, struct flow *f);
     /// Sends the `n` newest questions of the flow; each ends as flow_sent() or flow_unsent().
     void (*send)(struct worker *w, struct flow *f, unsigned n);
     /// Epoll's events of the flow; messages that come go to flow_take().
@@ -88,7 +88,8 @@ struct worker {
     uint64_t due;  ///< of the next question or look-up; UINT64_MAX: there is none
     uint64_t left; ///< that may still be begun
     uint64_t outstanding, most;
-    struct stub *stub; ///< NULL: there are no look-ups
+    struct stub *stub;     ///< NULL: there are no look-ups
+    uint64_t look, expiry; ///< when flows are looked through for losses, and when the next one is expected
     struct flow **flows;
 };
 

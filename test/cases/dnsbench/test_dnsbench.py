@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dnsbench against servers of known behaviour: what it reports is what they did."""
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(folder) for folder in (HERE, HERE.parents[1] / "cluster", HERE.parents[1] / "lib")]
+
+import browser  # noqa: E402
+import pytest  # noqa: E402
+import yaml  # noqa: E402
+from bench import Run, Simulated, bench, percentile, plain  # noqa: E402
+from processes import free_port  # noqa: E402
+from upstream import Upstream  # noqa: E402
+
+CASES = yaml.safe_load((HERE / "cases.yaml").read_text())
+MS = 1e6
+NOISE_MS = 3  # by which two processes may differ about a delay on a busy machine
+
+
+def each(group):
+    return pytest.mark.parametrize("case", CASES[group].values(), ids=CASES[group].keys())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A simulated server that takes 5 ms."""
+    running = Simulated(tmp_path_factory.mktemp("simulated"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    """Starts servers of the test's own."""
+    running = []
+
+    def start(model):
+        running.append(Simulated(tmp_path, model))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+def at(server, address="127.0.0.1"):
+    return f"[{address}]:{server.port}" if ":" in address else f"{address}:{server.port}"
+
+
+# ---- what the server does is what is reported
+
+
+@each("reports")
+def test_reports(case, server, tmp_path):
+    arguments = ["-r", "400", "-d", "500ms", "-t", "250ms", *case.get("arguments", "").split()]
+    run = bench(tmp_path, arguments, at(server, case.get("to", "127.0.0.1")), ask=case["ask"])
+    counts = {name: value for name, value in run.counts.items() if not name.startswith("bytes") and name != "sent_late"}
+    rcodes = counts.pop("rcodes")
+    expected = dict.fromkeys(counts, 0) | {"due": 200, "sent": 200} | case["counts"]
+    assert counts == expected, run.text
+    assert rcodes == case.get("rcodes", {})
+    assert run.status == case.get("status", 0), run.text
+    assert re.search(case.get("says", ""), run.text), run.text
+    assert run.json["latency_ns"]["count"] == counts["answered"] + counts["lost"]
+
+
+def test_nobody_listens(tmp_path):
+    run = bench(tmp_path, ["-r", "200", "-d", "500ms", "-t", "100ms"], f"127.0.0.1:{free_port()}")
+    assert run.status == 3 and "nothing was answered" in run.text
+    assert run.counts["lost"] == run.counts["sent"] == 100 and run.counts["refused"] > 50
+
+
+def test_nobody_listens_over_tcp(tmp_path):
+    """Connections are tried again until questions have waited for too long: those were not sent."""
+    began = time.monotonic()
+    run = bench(tmp_path, ["--tcp", "-r", "200", "-d", "500ms", "-t", "100ms"], f"127.0.0.1:{free_port()}")
+    assert run.status == 3 and time.monotonic() - began < 10
+    assert run.counts["due"] == run.counts["unsent"] == 100 and run.counts["sent"] == 0 and run.counts["refused"] > 0
+
+
+def test_server_stops_answering(simulated, tmp_path):
+    """The run ends by itself, and says why."""
+    server, began = simulated("constant:1"), time.monotonic()
+    run = Run(tmp_path, ["-r", "100", "-d", "120", "-t", "100ms"], at(server))
+    time.sleep(1)
+    server.process.pause()
+    run.finish()
+    assert run.status == 3 and "ended early: the server has stopped answering" in run.text
+    assert time.monotonic() - began < 30
+    assert run.counts["answered"] > 50 and run.counts["lost"] > 300
+    assert run.counts["answered"] + run.counts["lost"] == run.counts["sent"]
+    assert any("stopped answering" in reason for reason in run.json["invalid"])
+
+
+def test_interrupted(server, tmp_path):
+    run = Run(tmp_path, ["-r", "100", "-d", "60"], at(server))
+    time.sleep(1)
+    run.interrupt().finish()
+    assert run.status == 3 and "ended early: interrupted" in run.text
+    assert 20 < run.counts["answered"] == run.counts["sent"] < 3000
+
+
+# ---- connections
+
+
+def test_questions_are_pipelined(simulated, tmp_path):
+    """One connection, 200 questions a second, 50 ms each: they do not wait for one another."""
+    run = bench(tmp_path, ["--tcp", "--sockets", "1", "-r", "200", "-d", "1"], at(simulated("constant:50")))
+    assert run.status == 0 and run.counts["answered"] == 200 and run.counts["closed"] == 0
+    assert run.json["latency_ns"]["p50"] < 90 * MS
+
+
+def test_connections_are_made_anew(server, tmp_path):
+    run = bench(tmp_path, ["--tcp", "--per-connection", "10", "--sockets", "4", "-r", "200", "-d", "1"], at(server))
+    assert run.status == 0 and run.counts["answered"] == 200
+    assert 4 <= run.counts["closed"] <= 20
+
+
+def test_server_closes_connections(server, tmp_path):
+    run = bench(tmp_path, ["--tcp", "-r", "100", "-d", "1", "-t", "250ms"], at(server), ask="hang-a.example A\na.example A")
+    assert run.counts["answered"] + run.counts["lost"] == run.counts["sent"]
+    assert run.counts["lost"] >= run.counts["closed"] >= 16
+
+
+@pytest.mark.parametrize("name,status", [("dns.example", 0), ("else.example", 3), (None, 0)], ids=str)
+def test_tls(name, status, tmp_path):
+    """With a name the certificate has to be for it and from the CA; without one it is any."""
+    with Upstream(tls={"name": "dns.example"}, records=["a.example. 60 IN A 192.0.2.1"]) as upstream:
+        checked = ["--tls-name", name, "--tls-ca", upstream.certificate] if name else []
+        arguments = ["--tls", "--sockets", "2", "-r", "50", "-d", "1", "-t", "1", *checked]
+        run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.tls_port}")
+        asked = upstream.count("tls")
+    assert run.status == status, run.text
+    if status == 0:
+        assert run.counts["answered"] == run.counts["sent"] == asked == 50
+    else:
+        assert run.counts["answered"] == asked == 0 and run.counts["refused"] > 0
+
+
+# ---- when questions are sent
+
+
+def per_second(run):
+    due = [second["due"] for second in run.json["seconds"]]
+    while due and due[-1] == 0:
+        due.pop()
+    return due
+
+
+@each("schedules")
+def test_schedules(case, server, tmp_path):
+    run = bench(tmp_path, case["arguments"].split(), at(server))
+    assert run.status == 0 and run.counts["sent"] == run.counts["due"] == sum(case["due"])
+    assert all(abs(was - due) <= 1 for was, due in zip(per_second(run), case["due"], strict=True)), per_second(run)
+
+
+def test_poisson_is_repeated_by_its_seed(server, tmp_path):
+    arguments = ["-r", "500", "-d", "1", "--schedule", "poisson"]
+    first, second, other = (per_second(bench(tmp_path, [*arguments, "--seed", seed], at(server))) for seed in "115")
+    assert first == second != other
+    assert all(abs(count - 500) < 5 * 500**0.5 for count in first + other)
+
+
+def test_bursts_come_at_once(simulated, tmp_path):
+    server = simulated("constant:1")
+    bench(tmp_path, ["-r", "200", "-d", "2", "--schedule", "burst:100"], at(server))
+    came = [time / MS for time, _ in server.delays()]
+    gaps = sorted(later - earlier for earlier, later in zip(came, came[1:]))
+    assert len(came) == 400 and all(300 < gap < 700 for gap in gaps[-3:]) and gaps[-4] < 200, gaps[-5:]
+
+
+def test_outstanding_are_as_many(simulated, tmp_path):
+    """A closed loop never has more questions on their way than it was told, and nearly always as many."""
+    server = simulated("constant:5")
+    run = bench(tmp_path, ["-o", "10", "--unlimited", "-d", "1", "--threads", "2"], at(server))
+    assert run.status == 0 and run.counts["answered"] == run.counts["sent"] > 300
+    delays = server.delays()
+    changes = sorted([(came, 1) for came, _ in delays] + [(came + took, -1) for came, took in delays])
+    open_now, most = 0, 0
+    for _, change in changes:
+        open_now += change
+        most = max(most, open_now)
+    assert most == 10
+
+
+# ---- what is written
+
+
+TIMES = dict.fromkeys(("count", "min", "p50", "p75", "p90", "p99", "p99.9", "p99.99", "max"), int) | {
+    "mean": float,
+    "stddev": float,
+}
+COUNTS = (
+    "due sent unsent sent_late answered lost truncated tardy duplicates mismatched strange refused closed bytes_sent "
+    "bytes_received"
+)
+SHAPE = {
+    "format": int,
+    "options": {
+        "server": str,
+        "questions": str,
+        "schedule": str,
+        "rate": float,
+        "to_rate": float,
+        **dict.fromkeys(("duration_ns", "timeout_ns", "outstanding", "threads", "sockets", "seed"), int),
+    },
+    "valid": bool,
+    "invalid": [str],
+    "took_ns": int,
+    "counts": dict.fromkeys(COUNTS.split(), int) | {"rcodes": {}},
+    "latency_ns": TIMES,
+    "service_ns": TIMES,
+    "lag_ns": TIMES,
+    "seconds": [{"due": int, "answered": int, "lost": int}],
+}
+
+
+def check_shape(value, shape, where="report"):
+    if isinstance(shape, dict):
+        assert isinstance(value, dict), where
+        for key, inner in shape.items():
+            assert key in value, f"{where}.{key} is missing"
+            check_shape(value[key], inner, f"{where}.{key}")
+    elif isinstance(shape, list):
+        assert isinstance(value, list), where
+        for number, item in enumerate(value):
+            check_shape(item, shape[0], f"{where}[{number}]")
+    else:
+        assert type(value) is shape, f"{where} is {value!r}"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, server):
+    """One run with everything that it can write."""
+    folder = tmp_path_factory.mktemp("written")
+    files = ["--csv", "csv", "--hgrm", "hgrm", "--html", "page.html"]
+    run = Run(folder, ["-r", "300", "-d", "2500ms", "-t", "300ms", *files], at(server), ask="a.example A\nlose-a.example A")
+    return run.finish()
+
+
+def test_json(written):
+    check_shape(written.json, SHAPE)
+    counts, latency = written.json["counts"], written.json["latency_ns"]
+    assert counts["sent"] == 750 and counts["answered"] == counts["lost"] == 375
+    for name in ("due", "answered", "lost"):
+        assert sum(second[name] for second in written.json["seconds"]) == counts[name]
+    order = [latency[name] for name in ("min", "p50", "p75", "p90", "p99", "p99.9", "p99.99", "max")]
+    assert order == sorted(order) and order[0] >= 5 * MS and order[2] >= 300 * MS
+
+
+def test_csv(written):
+    head, *lines = (written.folder / "csv").read_text().splitlines()
+    assert head == "second,due,answered,lost,p50_ns,p99_ns,max_ns"
+    rows = [[int(word or 0) for word in line.split(",")] for line in lines]
+    assert [row[:4] for row in rows] == [[0, 300, 150, 150], [1, 300, 150, 150], [2, 150, 75, 75]]
+    assert all(5 * MS <= row[4] <= row[5] <= row[6] for row in rows)
+    assert [row[4] for row in rows] == [second["p50"] for second in written.json["seconds"]]
+
+
+def test_hgrm(written):
+    head, blank, *lines = (written.folder / "hgrm").read_text().splitlines()
+    assert head.split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"] and not blank
+    rows = [[float(word) for word in line.split()] for line in lines if not line.startswith("#[")]
+    assert [line.split()[0] for line in lines[-3:]] == ["#[Mean", "#[Max", "#[Buckets"]
+    for earlier, later in zip(rows, rows[1:]):
+        assert all(a <= b for a, b in zip(earlier, later)), (earlier, later)
+    assert rows[-1][1:] == [1.0, 750.0, float("inf")]
+    assert abs(rows[-1][0] * MS - written.json["latency_ns"]["max"]) < 1000
+    half = next(row for row in rows if row[1] >= 0.5)
+    assert abs(half[0] * MS / written.json["latency_ns"]["p50"] - 1) < 0.01
+
+
+LOOK = """[...document.querySelectorAll("svg")].map(svg => ({
+    id: svg.id,
+    shown: svg.getBoundingClientRect().toJSON(),
+    view: ["x", "y", "width", "height"].map(name => svg.viewBox.baseVal[name]),
+    lines: [...svg.querySelectorAll("polyline")].map(line => ({
+        points: [...line.points].map(point => [point.x, point.y]),
+        stroke: getComputedStyle(line).stroke,
+        length: line.getTotalLength(),
+    })),
+    bars: [...svg.querySelectorAll("rect.c")].map(bar => bar.getBBox().height),
+    labels: [...svg.querySelectorAll("text")].map(text => text.textContent),
+}))"""
+
+
+def test_page_in_a_browser(written, tmp_path):
+    page = browser.look(written.folder / "page.html", LOOK, tmp_path)
+    assert page.requests == [f"file://{written.folder}/page.html"] and not page.complaints
+    assert [plot["id"] for plot in page.value] == ["latency", "rate"]
+    for plot in page.value:
+        assert plot["shown"]["width"] > 300 and plot["shown"]["height"] > 100
+        left, top, width, height = plot["view"]
+        assert len(plot["lines"]) == 2 and len(plot["labels"]) > 5
+        for line in plot["lines"]:
+            assert len(line["points"]) > 4 and line["length"] > width / 2
+            assert line["stroke"].startswith("rgb") and line["stroke"] != "rgb(255, 255, 255)"
+            assert all(left <= x <= left + width and top <= y <= top + height for x, y in line["points"])
+    latency, rate = page.value
+    assert len(rate["bars"]) == 3 and all(height > 10 for height in rate["bars"])  # half of each second is lost
+    ends = [line["points"][-1][1] for line in latency["lines"]]
+    assert ends[1] < ends[0] - 20  # latency has the time-outs, service has not
+    assert {"90 %", "99 %", "10.00 ms"} <= set(latency["labels"]), latency["labels"]
+
+
+# ---- arguments, failures, compare
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in {"names": "a.example A\n", "broken": "a.example A\nb.example\n", "empty": "\n"}.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def parts(group):
+    return pytest.mark.parametrize("arguments,says", CASES[group], ids=[case[0] or "none" for case in CASES[group]])
+
+
+@parts("refused")
+def test_wrong_arguments(arguments, says, folder):
+    status, output, errors = plain(folder, arguments.split())
+    assert (status, output) == (2, "") and errors.startswith("dnsbench: ") and errors.count("\n") == 1
+    assert re.search(says, errors), errors
+
+
+@parts("failures")
+def test_failures(arguments, says, folder):
+    status, _, errors = plain(folder, arguments.split())
+    assert status == 1 and re.search(says, errors), errors
+
+
+def test_late_generator_is_no_measurement(server, tmp_path):
+    """Of any run 1 % leaves more than a nanosecond late: with that as the bound it is invalid."""
+    run = bench(tmp_path, ["-r", "200", "-d", "500ms", "--max-lag", "1ns"], at(server))
+    assert run.status == 3 and "INVALID: dnsbench itself was late" in run.text and not run.json["valid"]
+
+
+def a_report(p50, p99, lost=0, spread=0.01, seconds=12, valid=True):
+    """As --json writes it; p50 and p99 go up and down from second to second."""
+    waves = [1 + spread * (number % 5 - 2) / 2 for number in range(seconds)]
+    counts = {"sent": 10000, "lost": lost, "truncated": 0, "mismatched": 0}
+    each_second = [{"p50": int(p50 * MS * wave), "p99": int(p99 * MS * wave)} for wave in waves]
+    return json.dumps({"format": 1, "valid": valid, "counts": counts, "seconds": each_second})
+
+
+@each("compared")
+def test_compare(case, tmp_path):
+    for side in ("before", "after"):
+        (tmp_path / side).write_text(a_report(**case[side]))
+    tolerance = [case["tolerance"]] if "tolerance" in case else []
+    status, output, errors = plain(tmp_path, ["compare", "before", "after", *tolerance])
+    assert status == case["status"], output + errors
+    assert re.search(case.get("says", "same"), output + errors), output + errors
+
+
+def test_compare_of_real_runs(written, tmp_path):
+    """What --json writes is what compare reads, but for the time that a run has to last."""
+    report = json.loads((written.folder / "json").read_text())
+    report["seconds"] = report["seconds"][:2] * 6
+    (tmp_path / "long").write_text(json.dumps(report))
+    status, output, errors = plain(tmp_path, ["compare", "long", "long"])
+    assert status == 0 and output.count(" same") == 5, output + errors
+
+
+# ---- latencies
+
+
+def prefer(pid):
+    """Lets the process run whenever it can: the clock must not wait for what it measures."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("model", ["constant:20", "bimodal:5:100:2", "stall:1000:250"])
+def test_latencies_are_the_servers(model, simulated, tmp_path):
+    """Percentiles of dnsbench beside what the server really did, which on a busy machine is not quite its model."""
+    server = simulated(model)
+    prefer(server.process.pid)
+    run = Run(tmp_path, ["-r", "500", "-d", "2"], at(server))
+    prefer(run.child.pid)
+    run.finish()
+    assert run.status == 0 and run.counts["answered"] == 1000
+    took = [took for _, took in server.delays()]
+    for name, percent in {"p50": 50, "p90": 90, "p99": 99}.items():
+        ours, truth = run.json["service_ns"][name], percentile(took, percent)
+        assert -0.1 * MS < ours - truth < 0.02 * truth + NOISE_MS * MS, f"{name}: {ours} {truth}"
+    if model.startswith("stall"):
+        # A quarter of the questions is due during a stall, evenly: of all, a tenth waits longer than 150 ms.
+        assert abs(run.json["latency_ns"]["p90"] / MS - 150) < 15
