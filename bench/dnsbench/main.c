@@ -7,6 +7,7 @@
 #include "dnsbench/report.h"
 #include "dnsbench/worker.h"
 
+#include "base/logring.h"
 #include <clusterdns/clock.h>
 #include <errno.h>
 #include <openssl/ssl.h>
@@ -204,7 +205,10 @@ static int make_questions(const struct options *o, struct cluster **cluster, str
     char error[CLUSTER_ERROR_MAX];
     if (o->questions != NULL)
         return read_questions(o, set);
+    bool logs = log_start(STDERR_FILENO, LOG_FORMAT_TEXT) == 0; // what is passed over is no part of the report
     int rc = cluster_read(o, cluster, error);
+    if (logs)
+        log_stop(UINT64_C(1000000000));
     if (rc == 0)
         rc = cluster_questions(*cluster, o, set, error);
     return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
