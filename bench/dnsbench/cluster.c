@@ -392,9 +392,8 @@ bool cluster_label_address(const char *label, bool endpoint, struct kube_address
 {
     char text[ADDRESS_LABEL_MAX], again[ADDRESS_LABEL_MAX];
     for (unsigned colons = 0; colons < 2; colons++) {
-        if (strlen(label) >= sizeof text)
+        if ((size_t)snprintf(text, sizeof text, "%s", label) >= sizeof text)
             return false;
-        strcpy(text, label);
         for (char *dash = text; (dash = strchr(dash, '-')) != NULL;)
             *dash = colons ? ':' : '.';
         if (decode_address(text, out, NULL) == 0)

@@ -8,6 +8,7 @@
 #include "dnsbench/options.h"
 #include "dnsbench/trial.h"
 
+#include "base/logring.h"
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -107,7 +108,10 @@ static int make_questions(const struct options *o, struct cluster **cluster, str
     char error[CLUSTER_ERROR_MAX];
     if (o->questions != NULL)
         return read_questions(o, set);
+    bool logs = log_start(STDERR_FILENO, LOG_FORMAT_TEXT) == 0; // what is passed over is no part of the report
     int rc = cluster_read(o, cluster, error);
+    if (logs)
+        log_stop(UINT64_C(1000000000));
     if (rc == 0)
         rc = cluster_questions(*cluster, o, set, error);
     return rc == 0 ? 0 : complain(FAILED, rc == CDNS_ECONFIG ? error : error_text(rc), NULL);
