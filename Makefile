@@ -104,10 +104,12 @@ test: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all unit replay
 	@$(MAKE) --no-print-directory cases
 
+# What is tested beside the server's library.
+$B/unit/dnsbench/%: TESTED = $B/libdnsbench.a
 $B/unit/%: test/unit/%.c $B/libdnsbench.a $B/libclusterdns.a
 	@mkdir -p $(@D)
 	$(SAY)
-	$(CC) $(CPPFLAGS) -Itest/unit -Ibench $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $B/libdnsbench.a $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns -lm
+	$(CC) $(CPPFLAGS) -Itest/unit -Ibench $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(TESTED) $B/libclusterdns.a $(PKG_LIBS) -lcmocka -lldns -lm
 
 ## make unit replay cases
 ##                       the parts of `make test`, which install nothing

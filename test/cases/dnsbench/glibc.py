@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""dnsbench --stub asks what glibc's getaddrinfo() asks: the same questions as often, with the same result, in the same
-time. Both are let loose on a server of known misbehaviour, in a network and a mount namespace of their own."""
+"""glibc.py DNSBENCH: look-ups by dnsbench --stub beside those by getaddrinfo(), asked of a server of known misbehaviour.
+
+To be run in a network and a mount namespace of its own. Prints a line for each name; status 1 if any differs.
+"""
 import fcntl
 import json
 import pathlib
@@ -16,9 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import dns.flags
 import dns.message
 import dns.rrset
-import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESOLV = """nameserver 127.0.0.1
 search shop.svc.cluster.local svc.cluster.local cluster.local
 options ndots:5 timeout:1 attempts:2
@@ -121,7 +121,7 @@ def by_glibc(name):
 def by_dnsbench(name):
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "report.json"
-        subprocess.run([ROOT / "build/dnsbench", "-q", "-", "--stub", "--namespace", "shop", "-r", "1", "-d", "1", "-t",
+        subprocess.run([sys.argv[1], "-q", "-", "--stub", "--namespace", "shop", "-r", "1", "-d", "1", "-t",
                         "1", "--json", report, "127.0.0.1"], input=f"{name} A\n", text=True, stdout=subprocess.DEVNULL,
                        check=False)
         lookups = json.loads(report.read_text())["lookups"]
@@ -165,13 +165,6 @@ def inside():
         print(f"{'same' if same else 'DIFFERENT':10}{name[:24]:24} {result:10}{seconds:6.2f} s {sum(map(len, asked)):3}"
               f" | {ours:10}{our_seconds:6.2f} s {sum(map(len, we_asked)):3}")
     return different
-
-
-def test_as_glibc():
-    if subprocess.run(["unshare", "-mn", "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no namespaces without being root")
-    run = subprocess.run(["unshare", "-mn", sys.executable, __file__], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
 
 
 if __name__ == "__main__":
