@@ -297,7 +297,7 @@ int html_write(const struct run *run, FILE *file)
     unsigned invalid = report_invalid(run, reasons);
     fputs(head, file);
     fprintf(file, "<h1>%s</h1>\n<p>", address_text(&run->options->server, server));
-    escape(run->options->questions, file);
+    escape(report_source(run->options), file);
     fputs("</p>\n", file);
     for (unsigned i = 0; i < invalid; i++) {
         fputs("<p class=\"bad\"><b>Invalid:</b> ", file);

@@ -287,15 +287,21 @@ static json_t *seconds_json(const struct results *r)
     return list;
 }
 
+const char *report_source(const struct options *o)
+{
+    return o->questions != NULL ? o->questions : o->kubeconfig != NULL ? o->kubeconfig : o->manifests[0];
+}
+
 static json_t *options_json(const struct options *o)
 {
     static const char *const forms[] = {"constant", "poisson", "burst", "ramp", "step"};
     char server[ADDRESS_TEXT_MAX];
-    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:i, s:i, s:i, s:I}", "server",
-                     address_text(&o->server, server), "questions", o->questions, "schedule", forms[o->plan.form],
-                     "rate", o->plan.rate, "to_rate", o->plan.to_rate, "duration_ns", (json_int_t)o->plan.duration_ns,
-                     "timeout_ns", (json_int_t)o->timeout_ns, "outstanding", (int)o->outstanding, "threads",
-                     (int)o->threads, "sockets", (int)o->sockets, "seed", (json_int_t)o->seed);
+    return json_pack("{s:s, s:s, s:b, s:s, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:i, s:I}", "server",
+                     address_text(&o->server, server), "questions", report_source(o), "stub", o->stub, "schedule",
+                     forms[o->plan.form], "rate", o->plan.rate, "to_rate", o->plan.to_rate, "duration_ns",
+                     (json_int_t)o->plan.duration_ns, "timeout_ns", (json_int_t)o->timeout_ns, "queries",
+                     (json_int_t)o->queries, "outstanding", (int)o->outstanding, "threads", (int)o->threads, "sockets",
+                     (int)o->sockets, "seed", (json_int_t)o->seed);
 }
 
 static json_t *check_json(const struct check_counts *c)

@@ -42,5 +42,7 @@ int report_json(const struct run *run, FILE *file) CDNS_MUSTCHECK;
 int report_csv(const struct run *run, FILE *file) CDNS_MUSTCHECK;
 /// The distribution as JSON has it; the caller owns it.
 struct json_t *report_times(const struct histogram *h);
+/// Where questions come from: the file, the kubeconfig, or the (first) manifests.
+const char *report_source(const struct options *o);
 /// "850 us", "1.25 ms", "2.00 s" in `out` (16 bytes). Returns `out`.
 const char *report_time(uint64_t ns, char out[16]);
