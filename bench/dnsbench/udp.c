@@ -8,13 +8,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#define ANSWER_MAX 4096 // bytes of an answer that are looked at
+#define ANSWER_MAX 65535
+#define CONTROL CMSG_SPACE(sizeof(struct timespec))
 
 static int udp_open(struct worker *w, struct flow *f)
 {
+    static const int on = 1;
     f->fd = worker_socket(w->load, SOCK_DGRAM);
+    if (f->fd >= 0)
+        (void)setsockopt(f->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on); // a help, not a need
     return f->fd < 0 ? CDNS_EIO : worker_watch(w, f, EPOLLIN, false);
 }
 
@@ -65,22 +70,48 @@ static void udp_send(struct worker *w, struct flow *f, unsigned n)
         flow_unsent(w, f, (uint16_t)(first + done));
 }
 
+static uint64_t ns_of(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
+}
+
+// When the kernel received a message that was read at `now`: how late this thread came to it is no part of the answer's
+// time. The kernel says it by the other clock, in which it is `real` now.
+static uint64_t arrival(struct msghdr *message, uint64_t now, uint64_t real)
+{
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(message);
+    struct timespec stamp;
+    if (cmsg == NULL || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_TIMESTAMPNS)
+        return now;
+    memcpy(&stamp, CMSG_DATA(cmsg), sizeof stamp);
+    uint64_t came = ns_of(&stamp), ago = real > came ? real - came : 0;
+    return ago < now ? now - ago : now;
+}
+
 static void udp_event(struct worker *w, struct flow *f, uint32_t events)
 {
     static _Thread_local uint8_t packets[WORKER_BATCH][ANSWER_MAX];
+    static _Thread_local _Alignas(struct cmsghdr) uint8_t controls[WORKER_BATCH][CONTROL];
     struct iovec iov[WORKER_BATCH];
     struct mmsghdr messages[WORKER_BATCH];
+    struct timespec real;
     (void)events;
     for (unsigned i = 0; i < WORKER_BATCH; i++) {
         iov[i] = (struct iovec){packets[i], ANSWER_MAX};
-        messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
+        messages[i] = (struct mmsghdr){.msg_hdr = {
+                                           .msg_iov = &iov[i],
+                                           .msg_iovlen = 1,
+                                           .msg_control = controls[i],
+                                           .msg_controllen = CONTROL,
+                                       }};
     }
     int n = recvmmsg(f->fd, messages, WORKER_BATCH, MSG_DONTWAIT, NULL);
     if (n < 0 && errno == ECONNREFUSED)
         w->results.counts.refused++;
-    uint64_t at = worker_now(w);
+    uint64_t now = worker_now(w);
+    (void)clock_gettime(CLOCK_REALTIME, &real);
     for (int i = 0; i < n; i++)
-        flow_take(w, f, packets[i], messages[i].msg_len, at);
+        flow_take(w, f, packets[i], messages[i].msg_len, arrival(&messages[i].msg_hdr, now, ns_of(&real)));
 }
 
 static void udp_close(struct flow *f)
