@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/api.h"
 
+#include "dnsbench/text.h"
 #include "kube/credentials.h"
 #include "kube/request.h"
 #include <jansson.h>
@@ -49,6 +50,8 @@ void api_close(struct api *a)
 static size_t on_data(char *data, size_t one, size_t n, void *arg)
 {
     struct api_answer *out = arg;
+    if (out->size + one * n > API_BODY_MAX)
+        return CURL_WRITEFUNC_ERROR;
     char *body = realloc(out->body, out->size + one * n + 1);
     if (body == NULL)
         return CURL_WRITEFUNC_ERROR;
@@ -84,6 +87,11 @@ static int perform(struct api *a, struct request *r, struct api_answer *out, cha
     if (code == CURLE_OK && curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &out->status) == CURLE_OK &&
         (out->body != NULL || on_data("", 1, 0, out) == 0))
         return 0;
+    if (code == CURLE_WRITE_ERROR && out->size > 0) {
+        snprintf(error, API_ERROR_MAX, "%s: an answer of more than %u MB: is that a Kubernetes API?",
+                 a->credentials->server, API_BODY_MAX >> 20);
+        return CDNS_EIO;
+    }
     if (code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_OUT_OF_MEMORY)
         return CDNS_ENOMEM;
     snprintf(error, API_ERROR_MAX,
@@ -134,6 +142,7 @@ int api_refused(const struct api *a, const char *method, const char *path, const
         remedy = ": a ClusterRole has to let this user do it, or name another --context (kubectl auth can-i asks)";
     snprintf(error, API_ERROR_MAX, "%s%.200s: %s: %ld%s%.400s%s", a->credentials->server, path, method, answer->status,
              message != NULL ? " " : "", message != NULL ? message : "", remedy);
+    text_clean(error);
     json_decref(status);
     switch (answer->status) {
     case 401:

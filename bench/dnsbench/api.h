@@ -8,7 +8,8 @@
 #include <stddef.h>
 
 #define API_ERROR_MAX 1024
-#define API_TIMEOUT_SECONDS 20 ///< for a whole request
+#define API_BODY_MAX (64u << 20) ///< bytes of an answer
+#define API_TIMEOUT_SECONDS 20   ///< for a whole request
 
 struct api;
 

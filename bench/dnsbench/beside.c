@@ -59,7 +59,7 @@ static uint64_t not_made(const struct track_results *r)
 
 static double rate_of(const struct run *run, const struct track_results *r)
 {
-    uint64_t planned = run->options->plan.duration_ns, took = run->took_ns < planned ? run->took_ns : planned;
+    uint64_t took = run->results->sending_ns;
     return took > 0 ? (double)r->changes * 1e9 / (double)took : 0;
 }
 
@@ -99,7 +99,7 @@ static void churn_rows(const struct track_results *r, struct row rows[CHURN_ROWS
         {"not made", not_made(r), "the API takes longer for a change than --churn leaves", false},
         {"API errors", r->api_errors, "changes that the API has not acknowledged", false},
         {"seen", r->seen, "shown by an answer", true},
-        {"lost", r->lost, "not shown before their time-out", true},
+        {"lost", r->lost, "not shown within the time-out, at least ten seconds", true},
         {"unsettled", r->unsettled, "waited for when the run was ended", false},
         {"seen before", r->before, "the API had acknowledged them", false},
         {"stale", r->stale, "answers, asked after a newer one was seen", false},

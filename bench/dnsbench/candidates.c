@@ -11,14 +11,14 @@
 #define HEADER 12
 #define SEARCH_TEXT_MAX 4096
 
-struct search {
+struct search_list {
     uint8_t domains[CANDIDATES_SEARCH_MAX][NAME_MAX_WIRE];
     unsigned n;
 };
 
 // --- the search list
 
-static int add_domain(struct search *s, const char *text, const char *option, char *error)
+static int add_domain(struct search_list *s, const char *text, const char *option, char *error)
 {
     if (s->n == CANDIDATES_SEARCH_MAX) {
         snprintf(error, CANDIDATES_ERROR_MAX, "--search: say up to %d domains", CANDIDATES_SEARCH_MAX);
@@ -32,7 +32,7 @@ static int add_domain(struct search *s, const char *text, const char *option, ch
     return 0;
 }
 
-static int read_search(const struct options *o, struct search *s, char *error)
+static int read_search_list(const struct options *o, struct search_list *s, char *error)
 {
     char text[SEARCH_TEXT_MAX], *rest;
     const char *option = o->search != NULL ? "--search" : "--namespace or --zone";
@@ -63,30 +63,34 @@ static int compare_names(const struct question *a, const struct question *b)
     return (int)a->absolute - (int)b->absolute;
 }
 
+struct named {
+    const struct question *question;
+};
+
 static int by_place(const void *a, const void *b)
 {
-    const struct question *x = *(const struct question *const *)a, *y = *(const struct question *const *)b;
+    const struct question *x = ((const struct named *)a)->question, *y = ((const struct named *)b)->question;
     return x < y ? -1 : x > y;
 }
 
 static int by_name(const void *a, const void *b)
 {
-    int order = compare_names(*(const struct question *const *)a, *(const struct question *const *)b);
+    int order = compare_names(((const struct named *)a)->question, ((const struct named *)b)->question);
     return order != 0 ? order : by_place(a, b);
 }
 
 // The first question of each name, in the set's order, from malloc(); NULL: no memory.
-static const struct question **distinct(const struct questions *set, size_t *n)
+static struct named *distinct(const struct questions *set, size_t *n)
 {
-    const struct question **all = calloc(set->n, sizeof *all);
+    struct named *all = set->n > 0 ? calloc(set->n, sizeof *all) : NULL;
     if (all == NULL)
         return NULL;
     for (size_t i = 0; i < set->n; i++)
-        all[i] = &set->all[i];
+        all[i].question = &set->all[i];
     qsort(all, set->n, sizeof *all, by_name);
     *n = 0;
     for (size_t i = 0; i < set->n; i++)
-        if (i == 0 || compare_names(all[*n - 1], all[i]) != 0)
+        if (i == 0 || compare_names(all[*n - 1].question, all[i].question) != 0)
             all[(*n)++] = all[i];
     qsort(all, *n, sizeof *all, by_place);
     return all;
@@ -115,7 +119,7 @@ static int add_candidate(struct questions *set, const struct question *like, con
     return 0;
 }
 
-static int add_name(struct candidates *c, const struct question *q, const struct search *search, unsigned ndots)
+static int add_name(struct candidates *c, const struct question *q, const struct search_list *search, unsigned ndots)
 {
     const uint8_t *name = q->wire + HEADER;
     uint8_t joined[NAME_MAX_WIRE];
@@ -138,20 +142,22 @@ static int add_name(struct candidates *c, const struct question *q, const struct
 
 int candidates_make(const struct questions *set, const struct options *o, struct candidates *out, char *error)
 {
-    struct search search = {.n = 0};
+    struct search_list search = {.n = 0};
     size_t n = 0;
-    int rc = read_search(o, &search, error);
+    int rc = read_search_list(o, &search, error);
     *out = (struct candidates){.n = 0};
     if (rc != 0)
         return rc;
-    const struct question **names = distinct(set, &n);
+    struct named *names = distinct(set, &n);
+    if (names == NULL)
+        return CDNS_ENOMEM;
     out->names = calloc(n, sizeof *out->names);
     out->questions.all = calloc(n, (search.n + 1) * 2 * sizeof *out->questions.all);
     out->questions.arena = arena_new(0);
-    if (names == NULL || out->names == NULL || out->questions.all == NULL || out->questions.arena == NULL)
+    if (out->names == NULL || out->questions.all == NULL || out->questions.arena == NULL)
         rc = CDNS_ENOMEM;
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = add_name(out, names[i], &search, o->ndots);
+        rc = add_name(out, names[i].question, &search, o->ndots);
     free(names);
     if (rc != 0)
         candidates_free(out);

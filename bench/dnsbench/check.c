@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/check.h"
 
+#include "base/thread.h"
 #include "dnsbench/digest.h"
 #include <clusterdns/clock.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #define PENDING_MAX 65536              // … of all threads
 #define LOOK_NS UINT64_C(250000000)    // between two looks at the source
 #define SETTLE_NS UINT64_C(2500000000) // after it, what the source does not say is wrong
+#define END_NS UINT64_C(10000000000)   // after the load, for what is not settled
 #define OLDER 3                        // expectations that are remembered
 #define NEVER UINT64_MAX
 
@@ -119,8 +121,8 @@ static bool was_expected(const struct expectation *e, uint64_t digest)
     return false;
 }
 
-// True: it is settled.
-static bool judge(struct check *c, const struct dispute *d, uint64_t now)
+// True: it is settled. `known`: the source could be asked.
+static bool judge(struct check *c, const struct dispute *d, bool known, uint64_t now)
 {
     const struct expectation *e = &c->expected[d->question];
     if (d->digest == e->digest) {
@@ -132,8 +134,10 @@ static bool judge(struct check *c, const struct dispute *d, uint64_t now)
         if (behind)
             example(c, "stale", d);
     } else if (now > d->at + SETTLE_NS) { // the source may be behind the server that is asked
-        c->counts.wrong++;
-        example(c, "wrong", d);
+        c->counts.wrong += known;
+        c->counts.unjudged += !known;
+        if (known)
+            example(c, "wrong", d);
     } else {
         return false;
     }
@@ -160,10 +164,10 @@ static void settle(struct check *c)
     collect(c);
     for (size_t i = 0; i < c->npending; i++)
         c->asked[i] = c->pending[i].question;
-    (void)c->source.look(c->source.arg, c, false, c->asked, c->npending, error);
+    bool known = c->source.look(c->source.arg, c, false, c->asked, c->npending, error) == 0;
     uint64_t now = clock_monotonic_ns();
     for (size_t i = 0; i < c->npending; i++)
-        if (!judge(c, &c->pending[i], now))
+        if (!judge(c, &c->pending[i], known, now))
             c->pending[left++] = c->pending[i];
     c->npending = left;
 }
@@ -185,10 +189,12 @@ static void *run(void *arg)
     struct check *c = arg;
     while (!sleep_until(c, clock_monotonic_ns() + LOOK_NS))
         settle(c);
-    for (;;) {
+    for (uint64_t end = clock_monotonic_ns() + END_NS;;) {
         settle(c);
-        if (c->npending == 0)
+        if (c->npending == 0 || clock_monotonic_ns() > end) {
+            c->counts.unjudged += c->npending;
             return NULL;
+        }
         (void)nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
 }
@@ -227,8 +233,8 @@ int check_new(const struct questions *set, unsigned threads, const struct check_
         memset(c->lanes, 0, threads * sizeof *c->lanes);
         rc = source->look(source->arg, c, true, NULL, 0, error);
     }
-    if (rc == 0 && pthread_create(&c->thread, NULL, run, c) != 0)
-        rc = CDNS_ENOMEM;
+    if (rc == 0)
+        rc = thread_start(&c->thread, "check", run, c);
     if (rc == 0)
         *out = c;
     else

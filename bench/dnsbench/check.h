@@ -4,7 +4,7 @@
 /// Are answers right? Worker threads compare each answer's digest with the one that is expected; what differs is judged
 /// by a thread of the check's own, which looks again at the source of right answers: what has become right meanwhile is
 /// right, what was right until a while ago is stale, what was never right is wrong. Sources: a cluster (its manifests,
-/// or its API, listed again and again), or a reference server.
+/// or its API, listed again and again), a reference server, or answers beside the questions.
 #include "dnsbench/questions.h"
 #include <clusterdns/error.h>
 #include <stdbool.h>

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define SOCKETS 4
+#define ANSWERS 64 // that are taken at a time
 #define ANSWER_MAX 4096
 #define ANSWER_MEMORY 65536 // bytes of an answer that is taken apart
 
@@ -86,7 +87,8 @@ static bool number_in(struct churn *c, const uint8_t *packet, size_t size, uint3
     if (message_answer_read(c->arena, packet, size, &answer) != 0)
         return false;
     for (uint32_t i = 0; i < answer.answer.n; i++)
-        if (answer.answer.rr[i].type == RR_A && churn_objects_number(answer.answer.rr[i].rdata, bits))
+        if (answer.answer.rr[i].type == RR_A && answer.answer.rr[i].class_ == CLASS_IN &&
+            answer.answer.rr[i].rdlen == 4 && churn_objects_number(answer.answer.rr[i].rdata, bits))
             return true;
     return false;
 }
@@ -123,7 +125,8 @@ static void take_answer(struct churn *c, const uint8_t *packet, size_t size, uin
 static void take_answers(struct churn *c, int fd)
 {
     uint8_t packet[ANSWER_MAX];
-    for (ssize_t n; (n = recv(fd, packet, sizeof packet, MSG_DONTWAIT)) >= 0;)
+    ssize_t n;
+    for (unsigned i = 0; i < ANSWERS && (n = recv(fd, packet, sizeof packet, MSG_DONTWAIT)) >= 0; i++)
         take_answer(c, packet, (size_t)n, clock_monotonic_ns());
 }
 

@@ -60,8 +60,10 @@ int churn_objects_new(const struct options *o, struct churn_objects **out, char 
     snprintf(c->dns_name, sizeof c->dns_name, "%s.%s.svc.%.*s", c->name, o->namespace_,
              (int)(zone > 1 && o->zone[zone - 1] == '.' ? zone - 1 : zone), o->zone);
     for (int i = 0; i < OBJECTS; i++) {
-        snprintf(c->folder[i], sizeof c->folder[i], i == SERVICE ? SERVICES : SLICES, c->namespace_);
-        snprintf(c->path[i], sizeof c->path[i], "%s/%s", c->folder[i], c->name);
+        char folder[sizeof c->folder[i]];
+        snprintf(folder, sizeof folder, i == SERVICE ? SERVICES : SLICES, c->namespace_);
+        memcpy(c->folder[i], folder, sizeof folder);
+        snprintf(c->path[i], sizeof c->path[i], "%s/dnsbench-%d", folder, (int)getpid());
     }
     *out = c;
     return 0;

@@ -4,12 +4,15 @@
 
 #include "kube/decode.h"
 #include "kube/resource.h"
+#include <clusterdns/clock.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OBJECT_MAX (256u << 20) // bytes that one decoded object may take
+#define PAGES_MAX 20000                // of all lists: ten million objects
+#define LIST_NS UINT64_C(120000000000) // for all of them
+#define OBJECT_MAX (256u << 20)        // bytes that one decoded object may take
 
 _Static_assert(API_ERROR_MAX <= CLUSTER_ERROR_MAX, "what the API says has room");
 
@@ -19,6 +22,8 @@ struct listing {
     struct api *api;
     struct arena *arena; // of the object at hand
     char *error;
+    unsigned pages;
+    uint64_t until; // monotonic
 };
 
 static int take_item(struct listing *l, enum kube_kind kind, const json_t *item)
@@ -80,9 +85,13 @@ static int read_list(struct listing *l, enum kube_kind kind)
 {
     char *token = NULL;
     int rc;
-    do
+    do {
         rc = read_page(l, kind, &token);
-    while (rc == 0 && token != NULL);
+        if (rc == 0 && (++l->pages > PAGES_MAX || clock_monotonic_ns() > l->until)) {
+            snprintf(l->error, CLUSTER_ERROR_MAX, "%s: the list does not come to its end", resources[kind].path);
+            rc = CDNS_ECONFIG;
+        }
+    } while (rc == 0 && token != NULL);
     free(token);
     return rc;
 }
@@ -90,7 +99,8 @@ static int read_list(struct listing *l, enum kube_kind kind)
 int cluster_list(struct cluster *c, const struct options *o, char *error)
 {
     static const enum kube_kind kinds[] = {KUBE_NAMESPACE, KUBE_SERVICE, KUBE_ENDPOINTSLICE, KUBE_POD};
-    struct listing l = {.cluster = c, .arena = arena_new(OBJECT_MAX), .error = error};
+    struct listing l = {
+        .cluster = c, .arena = arena_new(OBJECT_MAX), .error = error, .until = clock_monotonic_ns() + LIST_NS};
     int rc = l.arena != NULL ? api_open(o, &l.api, error) : CDNS_ENOMEM;
     for (size_t i = 0; rc == 0 && i < sizeof kinds / sizeof kinds[0]; i++)
         if (kinds[i] != KUBE_POD || (o->names & NAMES_PODS) != 0) // a right that is not needed is not asked for

@@ -3,11 +3,12 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define Z_99 2.576
-#define LEAST_SECONDS 8
+#define LEAST_SECONDS 9
 #define WARM_UP 1        // seconds at the beginning that are not compared
 #define SECONDS_MAX 2000 // … that are: their differences are all computed
 
@@ -68,6 +69,10 @@ double compare_shares(uint64_t part_a, uint64_t whole_a, uint64_t part_b, uint64
 
 // --- reports
 
+static const char *const shares[] = {"lost", "truncated", "mismatched", "errors", "not right"};
+#define COUNTED 3 // of these, the first, are counts; the others are made of several
+#define SHARES (sizeof shares / sizeof shares[0])
+
 struct side {
     const char *path;
     json_t *report;
@@ -80,6 +85,21 @@ static int fail(char *error, const char *path, const char *why)
     return CDNS_ECONFIG;
 }
 
+// Counts that no run can have.
+static bool is_absurd(const json_t *report)
+{
+    const json_t *counts = json_object_get(report, "counts"), *value;
+    json_int_t sent = json_integer_value(json_object_get(counts, "sent"));
+    for (size_t i = 0; i < SHARES; i++) {
+        value = json_object_get(counts, shares[i]);
+        if (value == NULL && i >= COUNTED)
+            continue;
+        if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > sent)
+            return true;
+    }
+    return sent <= 0;
+}
+
 static int read_side(struct side *s, char *error)
 {
     json_error_t where;
@@ -90,6 +110,8 @@ static int read_side(struct side *s, char *error)
         return fail(error, s->path, "this is no report that dnsbench --json has written");
     if (!json_is_true(json_object_get(s->report, "valid")))
         return fail(error, s->path, "this run was invalid: its figures are not the server's");
+    if (is_absurd(s->report))
+        return fail(error, s->path, "its counts are none of a run");
     return 0;
 }
 
@@ -107,8 +129,32 @@ static size_t values_of(const struct side *s, const char *name, double *out)
     return n;
 }
 
+// Answers with an error.
+static uint64_t errors_of(const struct side *s)
+{
+    const char *name;
+    json_t *value;
+    uint64_t errors = 0;
+    json_object_foreach(json_object_get(json_object_get(s->report, "counts"), "rcodes"), name,
+                        value) if (strcmp(name, "NOERROR") != 0 && strcmp(name, "NXDOMAIN") != 0) errors +=
+        (uint64_t)json_integer_value(value);
+    return errors;
+}
+
+// … that a check has found not to be right.
+static uint64_t not_right(const struct side *s)
+{
+    const json_t *check = json_object_get(s->report, "check");
+    return (uint64_t)(json_integer_value(json_object_get(check, "wrong")) +
+                      json_integer_value(json_object_get(check, "stale")));
+}
+
 static uint64_t count_of(const struct side *s, const char *name)
 {
+    if (strcmp(name, "errors") == 0)
+        return errors_of(s);
+    if (strcmp(name, "not right") == 0)
+        return not_right(s);
     return (uint64_t)json_integer_value(json_object_get(json_object_get(s->report, "counts"), name));
 }
 
@@ -159,16 +205,27 @@ static void compare_share(const struct side *a, const struct side *b, const char
     note(verdict, v);
 }
 
+// Runs of different loads can be compared, if that is meant.
+static void note_options(const struct side *a, const struct side *b, FILE *file)
+{
+    static const char *const names[] = {"questions", "stub", "schedule", "rate", "outstanding", "timeout_ns"};
+    const json_t *x = json_object_get(a->report, "options"), *y = json_object_get(b->report, "options");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!json_equal(json_object_get(x, names[i]), json_object_get(y, names[i])))
+            fprintf(file, "  NOTE: the runs differ in what was asked for: %s\n", names[i]);
+}
+
 static int compare_sides(const struct side *a, const struct side *b, double tolerance, FILE *file,
                          enum compare_verdict *verdict, char *error)
 {
-    static const char *const latencies[] = {"p50", "p99"}, *const shares[] = {"lost", "truncated", "mismatched"};
+    static const char *const latencies[] = {"p50", "p99"};
     int rc = 0;
     *verdict = COMPARE_SAME;
+    note_options(a, b, file);
     fprintf(file, "  %-10s %13s  %13s\n", "", "before", "after");
     for (size_t i = 0; rc == 0 && i < sizeof latencies / sizeof latencies[0]; i++)
         rc = compare_latency(a, b, latencies[i], tolerance, file, verdict, error);
-    for (size_t i = 0; rc == 0 && i < sizeof shares / sizeof shares[0]; i++)
+    for (size_t i = 0; rc == 0 && i < SHARES; i++)
         compare_share(a, b, shares[i], file, verdict);
     return rc;
 }

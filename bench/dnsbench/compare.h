@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /// \file
-/// `dnsbench compare A.json B.json`: what the second run has that the first one had not, beyond what chance makes.
+/// `dnsbench compare BEFORE.json AFTER.json`: what the second run has that the first one had not, beyond what chance
+/// makes.
 #include <clusterdns/error.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +26,7 @@ double compare_shares(uint64_t part_a, uint64_t whole_a, uint64_t part_b, uint64
 enum compare_verdict { COMPARE_SAME, COMPARE_BETTER, COMPARE_WORSE };
 
 /// Reads two reports (report_json()'s) and writes a table to `file`. A change counts when chance does not explain it
-/// and it is more than `tolerance` (0.05: five percent). CDNS_ECONFIG: what is wrong is in `error` (COMPARE_ERROR_MAX
-/// bytes).
+/// and, of latencies, it is more than `tolerance` (0.05: five percent). CDNS_ECONFIG: what is wrong is in `error`
+/// (COMPARE_ERROR_MAX bytes).
 int compare_files(const char *before, const char *after, double tolerance, FILE *file, enum compare_verdict *verdict,
                   char *error) CDNS_MUSTCHECK;

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/digest.h"
 
+#include "dnsbench/wire.h"
 #include <clusterdns/name.h>
 #include <clusterdns/record.h>
 #include <ctype.h>
 #include <string.h>
-
-#define HEADER 12
-#define POINTERS_MAX 64
 
 uint64_t digest_of_rcode(unsigned rcode)
 {
@@ -65,41 +63,6 @@ uint64_t digest_with(uint64_t digest, const uint8_t *owner, uint16_t type, const
     return digest + mix(h);
 }
 
-// Reads a name at `*at` without its compression into `out` (NAME_MAX_WIRE bytes). Returns its length; 0: malformed.
-static size_t read_name(const uint8_t *message, size_t size, size_t *at, uint8_t *out)
-{
-    size_t pos = *at, n = 0;
-    bool jumped = false;
-    for (unsigned pointers = 0; pos < size;) {
-        uint8_t length = message[pos];
-        if ((length & 0xc0) == 0xc0) {
-            if (pos + 2 > size || ++pointers > POINTERS_MAX)
-                return 0;
-            if (!jumped)
-                *at = pos + 2;
-            jumped = true;
-            pos = (size_t)(length & 0x3f) << 8 | message[pos + 1];
-            continue;
-        }
-        if (length > 63 || pos + 1 + length > size || n + 1 + length > NAME_MAX_WIRE)
-            return 0;
-        memcpy(out + n, message + pos, 1U + length);
-        n += 1U + length;
-        pos += 1U + length;
-        if (length == 0) {
-            if (!jumped)
-                *at = pos;
-            return n;
-        }
-    }
-    return 0;
-}
-
-static unsigned number_at(const uint8_t *p)
-{
-    return (unsigned)p[0] << 8 | p[1];
-}
-
 // The rdata of a record without compression; false: malformed.
 static bool plain_rdata(const uint8_t *message, size_t size, size_t at, size_t length, uint16_t type, uint8_t *out,
                         size_t *out_size)
@@ -111,7 +74,7 @@ static bool plain_rdata(const uint8_t *message, size_t size, size_t at, size_t l
     if ((size_t)before >= length)
         return false;
     memcpy(out, message + at, (size_t)before);
-    size_t n = read_name(message, size, &name_at, out + before);
+    size_t n = wire_name(message, size, &name_at, out + before);
     *out_size = (size_t)before + n;
     return n > 0 && name_at == at + length;
 }
@@ -119,29 +82,24 @@ static bool plain_rdata(const uint8_t *message, size_t size, size_t at, size_t l
 bool digest_of_message(const uint8_t *message, size_t size, uint64_t *digest)
 {
     uint8_t owner[NAME_MAX_WIRE], plain[8 + NAME_MAX_WIRE];
-    size_t at = HEADER;
-    if (size < HEADER)
+    struct wire_walk walk;
+    struct wire_record r;
+    bool malformed;
+    if (!wire_begin(&walk, message, size))
         return false;
-    uint64_t sum = digest_of_rcode(message[3] & 15);
-    for (unsigned i = number_at(message + 4); i > 0; i--, at += 4)
-        if (read_name(message, size, &at, owner) == 0)
+    uint64_t sum = digest_of_rcode(wire_rcode(message, size));
+    while (wire_next(&walk, &r, &malformed) && r.section == 0) {
+        size_t rdata_size = r.rdata_size;
+        const uint8_t *rdata = message + r.rdata;
+        if (r.class_ != CLASS_IN || wire_name(message, size, &r.owner, owner) == 0)
             return false;
-    for (unsigned i = number_at(message + 6); i > 0; i--) {
-        if (read_name(message, size, &at, owner) == 0 || at + 10 > size)
-            return false;
-        uint16_t type = (uint16_t)number_at(message + at);
-        size_t length = number_at(message + at + 8), rdata_size = length;
-        const uint8_t *rdata = message + at + 10;
-        if (at + 10 + length > size)
-            return false;
-        if (before_name(type) >= 0) {
-            if (!plain_rdata(message, size, at + 10, length, type, plain, &rdata_size))
+        if (before_name(r.type) >= 0) {
+            if (!plain_rdata(message, size, r.rdata, r.rdata_size, r.type, plain, &rdata_size))
                 return false;
             rdata = plain;
         }
-        sum = digest_with(sum, owner, type, rdata, rdata_size);
-        at += 10 + length;
+        sum = digest_with(sum, owner, r.type, rdata, rdata_size);
     }
     *digest = sum;
-    return true;
+    return !malformed || r.section > 0;
 }

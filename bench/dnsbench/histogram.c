@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // With `bits` of precision, values below 2^bits have a bucket each; above, every power of two is cut into 2^(bits-1)
-// buckets, so that half of a bucket's width is at most one part in 2^bits of what is in it.
+// buckets, so that a bucket's width is at most one part in 2^(bits-1) of what is in it.
 #include "dnsbench/histogram.h"
 
 #include <math.h>
@@ -114,7 +114,7 @@ double histogram_deviation(const struct histogram *h)
     return h->count == 0 ? 0 : sqrt(squares / (double)h->count);
 }
 
-int histogram_next(const struct histogram *h, size_t *place, struct histogram_bucket *out)
+bool histogram_next(const struct histogram *h, size_t *place, struct histogram_bucket *out)
 {
     while (*place < h->nbuckets && h->buckets[*place] == 0)
         ++*place;

@@ -4,6 +4,7 @@
 /// Counts of durations in buckets whose width grows with the value: from a nanosecond to centuries each is known to the
 /// same number of digits, in a fixed amount of memory. Histograms of several threads add up. One thread at a time.
 #include <clusterdns/error.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,8 +13,8 @@ struct histogram;
 
 /// How exact it is.
 enum histogram_precision {
-    HISTOGRAM_COARSE = 7, ///< to 1 part in 128; 30 KB
-    HISTOGRAM_FINE = 10,  ///< to 1 part in 1,024; 230 KB
+    HISTOGRAM_COARSE = 8, ///< to 1 part in 128; 60 KB
+    HISTOGRAM_FINE = 11,  ///< to 1 part in 1,024; 450 KB
 };
 
 /// An empty one; NULL: no memory. The caller frees it.
@@ -52,7 +53,7 @@ struct histogram_bucket {
     uint64_t count;
 };
 /// The next bucket that is not empty; `*place` starts at 0. False: there is none.
-int histogram_next(const struct histogram *h, size_t *place, struct histogram_bucket *out);
+bool histogram_next(const struct histogram *h, size_t *place, struct histogram_bucket *out);
 
 /// Writes the distribution in HdrHistogram's percentile format (the .hgrm files that its plotter reads), in
 /// milliseconds. 0, or CDNS_EIO (errno).

@@ -129,19 +129,10 @@ static double round_up(double value)
     return 10 * power;
 }
 
-// Whole seconds of the schedule.
-static size_t seconds_of(const struct run *run)
-{
-    size_t n = run->results->nseconds;
-    while (n > 1 && run->results->seconds[n - 1].due == 0)
-        n--;
-    return n;
-}
-
 static void draw_rate(FILE *file, const struct frame *f, const struct run *run, bool due)
 {
     fprintf(file, "<polyline class=\"%s\" points=\"", due ? "b" : "a");
-    for (size_t i = 0, n = seconds_of(run); i < n; i++) {
+    for (size_t i = 0, n = results_seconds(run->results); i < n; i++) {
         const struct second *s = &run->results->seconds[i];
         double y = y_of(f, (double)(due ? s->due : s->answered));
         fprintf(file, "%.1f,%.1f %.1f,%.1f ", x_of(f, (double)i), y, x_of(f, (double)i + 1), y);
@@ -151,7 +142,7 @@ static void draw_rate(FILE *file, const struct frame *f, const struct run *run, 
 
 static void draw_lost(FILE *file, const struct frame *f, const struct run *run)
 {
-    for (size_t i = 0, n = seconds_of(run); i < n; i++) {
+    for (size_t i = 0, n = results_seconds(run->results); i < n; i++) {
         double lost = (double)run->results->seconds[i].lost, left = x_of(f, (double)i), right = x_of(f, (double)i + 1);
         if (lost > 0)
             fprintf(file, "<rect class=\"c\" x=\"%.1f\" width=\"%.1f\" y=\"%.1f\" height=\"%.1f\"/>\n", left,
@@ -167,16 +158,16 @@ static void grid_of_seconds(FILE *file, const struct frame *f, const char *unit)
         snprintf(label, sizeof label, "%.6g%s", f->y_most * i / 5, unit);
         line_across(file, f, f->y_most * i / 5, label);
     }
-    for (double x = 0; x <= f->x_most; x += step) {
+    for (int i = 0; i * step <= f->x_most; i++) {
         char label[24];
-        snprintf(label, sizeof label, "%.0f s", x);
-        line_up(file, f, x, label);
+        snprintf(label, sizeof label, "%.0f s", i * step);
+        line_up(file, f, i * step, label);
     }
 }
 
 static void plot_seconds(const struct run *run, FILE *file)
 {
-    size_t n = seconds_of(run);
+    size_t n = results_seconds(run->results);
     double most = 1;
     for (size_t i = 0; i < n; i++)
         most = fmax(most, (double)run->results->seconds[i].due);
@@ -233,7 +224,6 @@ static void escape(const char *text, FILE *file)
 static void table_of_times(const struct run *run, FILE *file)
 {
     const struct track_results *churn = beside_churn(run->beside);
-    static const double percents[] = {50, 75, 90, 99, 99.9, 99.99};
     const struct {
         const char *name;
         const struct histogram *h;
@@ -245,15 +235,15 @@ static void table_of_times(const struct run *run, FILE *file)
                 {"after ack", churn != NULL ? churn->acknowledged : NULL}};
     char text[16];
     fputs("<table id=\"times\"><tr><th></th>", file);
-    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
-        fprintf(file, "<th>p%g</th>", percents[i]);
+    for (size_t i = 0; i < PERCENTILES; i++)
+        fprintf(file, "<th>p%g</th>", percentiles[i].percent);
     fputs("<th>max</th></tr>\n", file);
     for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
         if (rows[row].h == NULL)
             continue;
         fprintf(file, "<tr><td>%s</td>", rows[row].name);
-        for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
-            fprintf(file, "<td>%s</td>", report_time(histogram_percentile(rows[row].h, percents[i]), text));
+        for (size_t i = 0; i < PERCENTILES; i++)
+            fprintf(file, "<td>%s</td>", report_time(histogram_percentile(rows[row].h, percentiles[i].percent), text));
         fprintf(file, "<td>%s</td></tr>\n", report_time(histogram_max(rows[row].h), text));
     }
     fputs("</table>\n", file);

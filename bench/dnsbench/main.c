@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // dnsbench: a load tester for DNS servers. See docs/dnsbench.md.
 #include "dnsbench/candidates.h"
+#include "dnsbench/checker.h"
 #include "dnsbench/cluster.h"
 #include "dnsbench/compare.h"
 #include "dnsbench/html.h"
-#include "dnsbench/judge.h"
 #include "dnsbench/options.h"
-#include "dnsbench/trial.h"
+#include "dnsbench/search.h"
+#include "dnsbench/text.h"
 
 #include "base/logring.h"
 #include <errno.h>
@@ -14,11 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COMPLAINT_MAX 4096
+
 enum { VALID, FAILED, WRONG_ARGUMENTS, INVALID, WORSE, NOT_RIGHT };
 
 static int complain(int status, const char *what, const char *why)
 {
-    fprintf(stderr, "dnsbench: %s%s%s\n", what, why != NULL ? ": " : "", why != NULL ? why : "");
+    char text[COMPLAINT_MAX];
+    snprintf(text, sizeof text, "%s%s%s", what, why != NULL ? ": " : "", why != NULL ? why : "");
+    fprintf(stderr, "dnsbench: %s\n", text_clean(text));
     return status;
 }
 
@@ -128,7 +133,7 @@ static SSL_CTX *tls_context(const struct options *o)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
     bool good = tls != NULL;
-    if (good && o->tls_name != NULL)
+    if (good && (o->tls_name != NULL || o->tls_ca != NULL))
         SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     if (good && o->tls_ca != NULL)
         good = SSL_CTX_load_verify_locations(tls, o->tls_ca, NULL) == 1;
@@ -149,7 +154,8 @@ static int run_compare(int argc, char **argv)
     char error[COMPARE_ERROR_MAX], *end = "";
     enum compare_verdict verdict;
     double tolerance = argc == 4 ? strtod(argv[3], &end) : 5;
-    if (argc < 3 || argc > 4 || (strcmp(end, "%") != 0 && *end != '\0') || !(tolerance >= 0 && tolerance <= 1000))
+    if (argc < 3 || argc > 4 || (argc == 4 && (end == argv[3] || (strcmp(end, "%") != 0 && *end != '\0'))) ||
+        !(tolerance >= 0 && tolerance <= 1000))
         return complain(WRONG_ARGUMENTS, "say: dnsbench compare BEFORE.json AFTER.json [PERCENT]", NULL);
     int rc = compare_files(argv[1], argv[2], tolerance / 100, stdout, &verdict, error);
     if (rc != 0)
@@ -157,60 +163,87 @@ static int run_compare(int argc, char **argv)
     return verdict == COMPARE_WORSE ? WORSE : VALID;
 }
 
+// All that a load needs, and what it is made of.
+struct job {
+    struct options options;
+    struct questions questions;
+    struct candidates candidates; // with --stub
+    struct cluster *cluster;      // that questions come from; NULL: a file
+    struct alias *zipf;
+    struct checker checker;
+    struct load load;
+};
+
+static void release(struct job *j)
+{
+    checker_end(&j->checker);
+    free(j->zipf);
+    SSL_CTX_free(j->load.tls);
+    candidates_free(&j->candidates);
+    questions_free(&j->questions);
+    cluster_free(j->cluster);
+}
+
+static void plan_load(struct job *j)
+{
+    const struct options *o = &j->options;
+    j->load = (struct load){.transport = o->transport == OVER_UDP ? &transport_udp : &transport_stream,
+                            .per_connection = o->per_connection,
+                            .tls_name = o->tls_name,
+                            .server = o->server,
+                            .source = o->source,
+                            .questions = o->stub ? &j->candidates.questions : &j->questions,
+                            .lookups = o->stub ? &j->candidates : NULL,
+                            .attempts = o->attempts,
+                            .order = o->order,
+                            .seed = o->seed,
+                            .plan = o->plan,
+                            .queries = o->queries,
+                            .outstanding = o->outstanding,
+                            .threads = o->threads,
+                            .flows = o->sockets,
+                            .timeout_ns = o->timeout_ns};
+}
+
+// VALID, or what has been complained of. The check, which has a thread, comes last.
+static int prepare(struct job *j)
+{
+    const struct options *o = &j->options;
+    char error[OPTIONS_ERROR_MAX];
+    if (make_questions(o, &j->cluster, &j->questions) != 0 ||
+        (o->stub && make_candidates(o, &j->questions, &j->candidates) != 0))
+        return FAILED;
+    plan_load(j);
+    if (o->transport == OVER_TLS && (j->load.tls = tls_context(o)) == NULL)
+        return FAILED;
+    if (o->order == PICK_ZIPF) {
+        j->load.zipf = j->zipf = picker_zipf_table(o->stub ? j->candidates.n : j->questions.n, o->zipf);
+        if (j->zipf == NULL)
+            return complain(FAILED, error_text(CDNS_ENOMEM), NULL);
+    }
+    if (checker_begin(&j->checker, o, j->load.questions, error) != 0)
+        return complain(FAILED, error, NULL);
+    j->load.check = j->checker.check;
+    return VALID;
+}
+
 int main(int argc, char **argv)
 {
-    struct options o;
-    struct questions questions;
-    struct candidates candidates = {.n = 0};
-    struct cluster *cluster = NULL;
+    static struct job job;
+    const struct options *o = &job.options;
     char error[OPTIONS_ERROR_MAX];
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
         return run_compare(argc - 1, argv + 1);
-    if (options_read(argc, argv, &o, error) != 0)
+    if (options_read(argc, argv, &job.options, error) != 0)
         return complain(WRONG_ARGUMENTS, error, NULL);
-    if (o.help || o.version) {
-        fputs(o.help ? options_help : "dnsbench " CDNS_VERSION "\n", stdout);
+    if (o->help || o->version) {
+        fputs(o->help ? options_help : "dnsbench " CDNS_VERSION "\n", stdout);
         return 0;
     }
-    if (make_questions(&o, &cluster, &questions) != 0 ||
-        (o.stub && make_candidates(&o, &questions, &candidates) != 0)) {
-        cluster_free(cluster);
-        return FAILED;
-    }
-    struct load load = {.transport = o.transport == OVER_UDP ? &transport_udp : &transport_stream,
-                        .per_connection = o.per_connection,
-                        .tls_name = o.tls_name,
-                        .server = o.server,
-                        .source = o.source,
-                        .questions = o.stub ? &candidates.questions : &questions,
-                        .lookups = o.stub ? &candidates : NULL,
-                        .attempts = o.attempts,
-                        .order = o.order,
-                        .seed = o.seed,
-                        .plan = o.plan,
-                        .queries = o.queries,
-                        .outstanding = o.outstanding,
-                        .threads = o.threads,
-                        .flows = o.sockets,
-                        .timeout_ns = o.timeout_ns};
-    if (o.transport == OVER_TLS && (load.tls = tls_context(&o)) == NULL)
-        return FAILED;
-    struct judge judge = {0};
-    if (judge_begin(&judge, &o, load.questions, error) != 0)
-        return complain(FAILED, error, NULL);
-    load.check = judge.check;
-    struct alias *zipf = o.order == PICK_ZIPF ? picker_zipf_table(o.stub ? candidates.n : questions.n, o.zipf) : NULL;
-    load.zipf = zipf;
     run_catch_signals();
-    bool search = o.max || o.knee != NULL;
-    int status = o.order == PICK_ZIPF && zipf == NULL ? complain(FAILED, error_text(CDNS_ENOMEM), NULL)
-                 : search                             ? run_search(&load, &o)
-                                                      : run_once(&load, &o);
-    judge_end(&judge);
-    free(zipf);
-    SSL_CTX_free(load.tls);
-    candidates_free(&candidates);
-    questions_free(&questions);
-    cluster_free(cluster);
+    int status = prepare(&job);
+    if (status == VALID)
+        status = o->max || o->knee != NULL ? run_search(&job.load, o) : run_once(&job.load, o);
+    release(&job);
     return status;
 }

@@ -64,7 +64,8 @@ void objective_measure(const struct results *r, struct measures *out)
     for (unsigned i = 0; i < PERCENTILES; i++)
         out->ns[i] = histogram_percentile(r->latency, percentiles[i].percent);
     out->ns[PERCENTILES] = histogram_max(r->latency);
-    out->lost = r->counts.sent == 0 ? 0 : 100 * (double)r->counts.lost / (double)r->counts.sent;
+    const struct counts *c = &r->counts;
+    out->lost = c->due == 0 ? 0 : 100 * (double)(c->lost + c->unsent) / (double)c->due;
 }
 
 bool objective_holds(const struct objective *o, const struct measures *m, uint64_t answered)

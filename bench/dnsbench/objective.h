@@ -18,7 +18,7 @@ struct objective {
 /// What a run has of it.
 struct measures {
     uint64_t ns[OBJECTIVE_TIMES]; ///< latencies
-    double lost;                  ///< percent
+    double lost;                  ///< percent of those that were due, those that were not sent included
 };
 
 /// CDNS_ECONFIG: what is wrong and what to do is in `error` (OBJECTIVE_ERROR_MAX bytes).

@@ -135,6 +135,11 @@ static bool read_address(const char *text, uint16_t port, union sockaddr_any *ou
     return address_read(host, (uint16_t)number, out);
 }
 
+double options_safe_rate(const struct options *o)
+{
+    return o->stub ? SAFE_RATE / STUB_QUESTIONS : SAFE_RATE;
+}
+
 // --- options with parts
 
 // Cuts what stands behind a colon off. NULL: nothing does.
@@ -388,18 +393,65 @@ static int check_search(const struct options *o, char *error)
     if (o->outstanding > 0)
         return fail(error, "--%s finds out by itself how much to ask: leave --outstanding out",
                     o->max ? "max" : "find-knee");
+    if (o->queries > 0)
+        return fail(error, "a search needs whole trials: leave --queries out");
     if (o->check || o->reference.sa.sa_family != AF_UNSPEC || o->churn > 0)
         return fail(error,
                     "--check, --reference and --churn belong to one run: search first, and then run at that rate");
+    if (o->max && o->plan.form != SCHEDULE_CONSTANT)
+        return fail(error, "--max has no schedule: leave --schedule out");
     if (o->knee != NULL && (o->plan.form == SCHEDULE_RAMP || o->plan.form == SCHEDULE_STEP))
         return fail(error, "--find-knee looks for one rate: say --schedule constant, poisson or burst:N");
+    return 0;
+}
+
+// What is asked only of one's own servers.
+static int check_limits(const struct options *o, char *error)
+{
+    double most = o->plan.rate > o->plan.to_rate ? o->plan.rate : o->plan.to_rate, limit = options_safe_rate(o);
+    if (o->outstanding == 0 && most > limit)
+        return fail(error, "%.0f %s a second are more than %.0f: if the server is yours, add --unlimited", most,
+                    o->stub ? "look-ups" : "questions", limit);
+    if (o->plan.form == SCHEDULE_BURST && o->plan.burst > limit)
+        return fail(error, "bursts of %u are more than %.0f: if the server is yours, add --unlimited", o->plan.burst,
+                    limit);
+    if (o->outstanding > 0 || o->max)
+        return fail(error, "--%s asks as fast as the server answers: if it is yours, add --unlimited",
+                    o->max ? "max" : "outstanding");
+    if (o->churn > SAFE_CHURN)
+        return fail(error,
+                    "%.0f changes a second are more than %.0f: if the API server is yours to load, add --unlimited",
+                    o->churn, SAFE_CHURN);
+    if (o->plan.duration_ns > SAFE_DURATION_NS)
+        return fail(error, "this takes more than five minutes: if that is meant, add --unlimited");
+    return 0;
+}
+
+// Options that say something of others, which are not there.
+static int check_needs(const struct options *o, char *error)
+{
+    bool cluster = o->nmanifests > 0 || o->kubeconfig != NULL;
+    const struct {
+        bool given, needed;
+        const char *option, *other;
+    } needs[] = {
+        {o->tls_name != NULL, o->transport == OVER_TLS, "tls-name", "--tls"},
+        {o->tls_ca != NULL, o->transport == OVER_TLS, "tls-ca", "--tls"},
+        {o->per_connection > 0, o->transport != OVER_UDP, "per-connection", "--tcp or --tls"},
+        {o->context != NULL, o->kubeconfig != NULL, "context", "--kubeconfig"},
+        {o->missing > 0, cluster && o->questions == NULL, "missing", "the names of a cluster, not --questions"},
+        {o->external > 0, cluster && o->questions == NULL, "external", "the names of a cluster, not --questions"},
+        {o->search != NULL, o->stub, "search", "--stub"},
+    };
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
+        if (needs[i].given && !needs[i].needed)
+            return fail(error, "--%s is for %s", needs[i].option, needs[i].other);
     return 0;
 }
 
 // What only the options together can have wrong.
 static int check(const struct options *o, char *error)
 {
-    double most = o->plan.rate > o->plan.to_rate ? o->plan.rate : o->plan.to_rate;
     bool cluster = o->nmanifests > 0 || o->kubeconfig != NULL;
     if (o->questions == NULL && !cluster)
         return fail(error, "what is to be asked? Name a file of \"NAME TYPE\" lines, --questions FILE, or a cluster, "
@@ -416,7 +468,9 @@ static int check(const struct options *o, char *error)
         return fail(error, "--churn asks over UDP, where a port of TLS does not answer: leave --tls out");
     if (o->missing + o->external > 100)
         return fail(error, "--missing and --external are more than all questions");
-    int rc = o->max || o->knee != NULL ? check_search(o, error) : 0;
+    int rc = check_needs(o, error);
+    if (rc == 0 && (o->max || o->knee != NULL))
+        rc = check_search(o, error);
     if (rc != 0)
         return rc;
     if (o->outstanding > 0 && o->outstanding < o->threads)
@@ -424,21 +478,10 @@ static int check(const struct options *o, char *error)
                     o->outstanding);
     if (o->source.sa.sa_family != AF_UNSPEC && o->source.sa.sa_family != o->server.sa.sa_family)
         return fail(error, "--source and the server are not of one family: both IPv4, or both IPv6");
-    if (o->unlimited)
-        return 0;
-    if (o->outstanding == 0 && most > SAFE_RATE)
-        return fail(error, "%.0f questions a second are more than %.0f: if the server is yours, add --unlimited", most,
-                    SAFE_RATE);
-    if (o->outstanding > 0 || o->max)
-        return fail(error, "--%s asks as fast as the server answers: if it is yours, add --unlimited",
-                    o->max ? "max" : "outstanding");
-    if (o->churn > SAFE_CHURN)
-        return fail(error,
-                    "%.0f changes a second are more than %.0f: if the API server is yours to load, add --unlimited",
-                    o->churn, SAFE_CHURN);
-    if (o->plan.duration_ns > SAFE_DURATION_NS)
-        return fail(error, "this takes more than five minutes: if that is meant, add --unlimited");
-    return 0;
+    if (o->check && o->stub && o->questions != NULL)
+        return fail(error, "--check and --stub need a cluster or a --reference: answers beside questions are not for "
+                           "look-ups' candidates");
+    return o->unlimited ? 0 : check_limits(o, error);
 }
 
 int options_read(int argc, char **argv, struct options *o, char *error)

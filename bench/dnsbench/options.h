@@ -11,6 +11,7 @@
 #define RATE_MAX 1e8                            ///< questions a second
 #define SAFE_RATE 20000.0                       ///< questions a second, without --unlimited
 #define SAFE_CHURN 100.0                        ///< … changes a second
+#define STUB_QUESTIONS 8                        ///< a look-up counts for so many: four candidates, A and AAAA
 #define SAFE_DURATION_NS UINT64_C(300000000000) ///< … and nanoseconds
 
 #define OPTIONS_PATHS 32 ///< how often --manifests may be given
@@ -60,7 +61,7 @@ struct options {
     uint32_t per_connection;   ///< questions; 0: any number
     const char *tls_name, *tls_ca;
     // What is looked at.
-    bool check;                   ///< answers, by the cluster that names come from
+    bool check;                   ///< answers, by the cluster that names come from, or the questions' file
     union sockaddr_any reference; ///< answers, by this server's; AF_UNSPEC: not
     double churn;                 ///< changes a second; 0: none
     unsigned pid;                 ///< the server's process; 0: not looked at
@@ -72,6 +73,8 @@ struct options {
 
 /// Reads the arguments. CDNS_ECONFIG: what is wrong and what to do is in `error` (OPTIONS_ERROR_MAX bytes).
 int options_read(int argc, char **argv, struct options *out, char *error) CDNS_MUSTCHECK;
+/// The most questions (look-ups) a second without --unlimited.
+double options_safe_rate(const struct options *o);
 /// The text of --help, which fits a screen.
 extern const char options_help[];
 /// The name of the i-th option, without dashes; NULL: there are no more.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/process.h"
 
+#include "dnsbench/text.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -278,7 +280,9 @@ static int check(struct process *p, char *error)
 {
     unsigned pid = p->results.pid;
     uint64_t rss;
-    if (!read_line(p, "comm", p->results.name, sizeof p->results.name) || !read_rss(p, &rss))
+    bool named = read_line(p, "comm", p->results.name, sizeof p->results.name);
+    text_clean(p->results.name);
+    if (!named || !read_rss(p, &rss))
         return fail(error, "--pid %u: there is no such process (on this machine); pidof SERVER says the server's", pid);
     errno = 0;
     if (read_all(p, &rss))

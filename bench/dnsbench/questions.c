@@ -49,7 +49,6 @@ int questions_add(struct questions *set, const struct question_options *o, const
                                        .qtype = type,
                                        .qclass = CLASS_IN,
                                        .rd = o->rd,
-                                       .cd = o->cd,
                                        .edns = o->edns,
                                        .do_ = o->do_,
                                        .edns_size = o->edns_size};
@@ -97,8 +96,8 @@ static bool expect_record(struct question *q, const char *text)
 static bool expect(struct question *q, const char *text)
 {
     int rcode = strcmp(text, "NODATA") == 0 ? RCODE_NOERROR : rcode_from_text(text);
-    bool first = !q->judged;
-    q->judged = true;
+    bool first = !q->expects;
+    q->expects = true;
     if (first)
         q->expected = digest_of_rcode(rcode >= 0 ? (unsigned)rcode : RCODE_NOERROR);
     return first && rcode >= 0 ? true : expect_record(q, text);

@@ -18,7 +18,7 @@ struct question {
     uint16_t name_size;  ///< bytes of the name, which begins at byte 12
     uint16_t qtype;      ///< host order
     bool absolute;       ///< the name was given with its final dot: a search list (candidates.h) is not for it
-    bool judged;         ///< it is known what the answer has to be:
+    bool expects;        ///< it is known what the answer has to be:
     uint64_t expected;   ///< its digest (digest.h)
 };
 
@@ -33,7 +33,7 @@ struct questions {
 
 /// How messages are made.
 struct question_options {
-    bool rd, edns, do_, cd;
+    bool rd, edns, do_;
     uint16_t edns_size; ///< bytes
 };
 

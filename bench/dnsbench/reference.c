@@ -22,7 +22,6 @@ struct reference {
     int fd;
     uint16_t id; // of the window's first question
     size_t turn; // next one that is asked in turn
-    size_t answered;
     uint8_t answer[ANSWER_MAX];
 };
 
@@ -72,12 +71,12 @@ static void take(struct reference *r, struct window *w, struct check *c, const u
         return;
     w->answered[i] = true;
     w->left--;
-    r->answered++;
     if ((m[2] & 2) == 0 && digest_of_message(m, size, &digest))
         check_expect(c, w->question[i], digest);
 }
 
-static void ask_window(struct reference *r, struct window *w, struct check *c)
+// False: there was no answer at all.
+static bool ask_window(struct reference *r, struct window *w, struct check *c)
 {
     w->left = w->n;
     memset(w->answered, 0, sizeof w->answered);
@@ -95,32 +94,35 @@ static void ask_window(struct reference *r, struct window *w, struct check *c)
                 take(r, w, c, r->answer, (size_t)n);
         }
     }
+    bool any = w->left < w->n;
     r->id = (uint16_t)(r->id + w->n);
     w->n = 0;
+    return any;
 }
 
-static void ask(struct reference *r, struct window *w, struct check *c, uint32_t question)
+// False: as ask_window().
+static bool ask(struct reference *r, struct window *w, struct check *c, uint32_t question)
 {
     w->question[w->n++] = question;
-    if (w->n == WINDOW)
-        ask_window(r, w, c);
+    return w->n < WINDOW || ask_window(r, w, c);
+}
+
+static int silent(const struct reference *r, char *error)
+{
+    char text[ADDRESS_TEXT_MAX];
+    snprintf(error, QUESTIONS_ERROR_MAX, "the reference server %s does not answer", address_text(r->server, text));
+    return CDNS_ECONFIG;
 }
 
 static int look_first(struct reference *r, struct check *c, char *error)
 {
     struct window w = {0};
-    for (size_t i = 0; i < r->set->n; i++) {
-        ask(r, &w, c, (uint32_t)i);
-        if (i >= WINDOW && r->answered == 0)
-            break;
-    }
-    if (w.n > 0)
-        ask_window(r, &w, c);
-    if (r->answered > 0)
-        return 0;
-    char text[ADDRESS_TEXT_MAX];
-    snprintf(error, QUESTIONS_ERROR_MAX, "the reference server %s answers nothing", address_text(r->server, text));
-    return CDNS_ECONFIG;
+    bool any = true;
+    for (size_t i = 0; any && i < r->set->n; i++)
+        any = ask(r, &w, c, (uint32_t)i);
+    if (any && w.n > 0)
+        any = ask_window(r, &w, c);
+    return any ? 0 : silent(r, error);
 }
 
 static int by_number(const void *a, const void *b)
@@ -142,13 +144,14 @@ int reference_look(void *reference, struct check *c, bool first, const uint32_t 
         memcpy(sorted, asked, n * sizeof *sorted);
     if (n > 0)
         qsort(sorted, n, sizeof *sorted, by_number);
-    for (size_t i = 0; i < n; i++)
+    bool any = true;
+    for (size_t i = 0; any && i < n; i++)
         if (i == 0 || sorted[i] != sorted[i - 1])
-            ask(r, &w, c, sorted[i]);
+            any = ask(r, &w, c, sorted[i]);
     free(sorted);
-    for (unsigned i = 0; i < IN_TURN && i < r->set->n; i++, r->turn = (r->turn + 1) % r->set->n)
-        ask(r, &w, c, (uint32_t)r->turn);
-    if (w.n > 0)
-        ask_window(r, &w, c);
-    return 0;
+    for (unsigned i = 0; any && i < IN_TURN && i < r->set->n; i++, r->turn = (r->turn + 1) % r->set->n)
+        any = ask(r, &w, c, (uint32_t)r->turn);
+    if (any && w.n > 0)
+        any = ask_window(r, &w, c);
+    return any ? 0 : silent(r, error);
 }

@@ -9,5 +9,5 @@
 struct reference *reference_new(const union sockaddr_any *server, const struct questions *set);
 void reference_free(struct reference *r);
 /// check_source.look: asks all questions the first time, later those that differed and some others in turn. What is not
-/// answered, or truncated, is not known. CDNS_ECONFIG when nothing is answered at all.
+/// answered, or truncated, is not known. CDNS_ECONFIG: 64 questions in a row had no answer.
 int reference_look(void *reference, struct check *c, bool first, const uint32_t *asked, size_t n, char *error);

@@ -2,9 +2,11 @@
 #include "dnsbench/report.h"
 #include "dnsbench/beside.h"
 
-#include "dnsbench/trial.h"
+#include "dnsbench/search.h"
+#include "dnsbench/text.h"
 #include <clusterdns/record.h>
 #include <jansson.h>
+#include <limits.h>
 
 #define BUSY_LIMIT 0.95 // of the time: a closed loop's threads had, and could have had, no more
 
@@ -51,8 +53,9 @@ unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]
                  "(--max-lag %s); lower --rate, or give it more --threads or CPUs",
                  report_time(histogram_percentile(r->lag, 99), lag), report_time(o->max_lag_ns, bound));
     if (r->counts.unsent > 0)
-        snprintf(reasons[n++], 160, "%llu questions could not be sent: more --sockets, or a shorter --timeout",
-                 (unsigned long long)r->counts.unsent);
+        snprintf(reasons[n++], 160, "%llu questions could not be sent: %s", (unsigned long long)r->counts.unsent,
+                 r->counts.refused > 0 ? "connections were refused, or TLS came to nothing"
+                                       : "more --sockets, or a shorter --timeout");
     if (r->counts.answered == 0)
         snprintf(reasons[n++], 160, "nothing was answered");
     const struct track_results *churn = beside_churn(run->beside);
@@ -65,11 +68,10 @@ unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]
 
 // --- the generator's own part
 
-// For how long questions were sent.
+// For how long questions were sent; never 0.
 static double sending_ns(const struct run *run)
 {
-    uint64_t planned = run->options->plan.duration_ns;
-    return (double)(run->took_ns < planned ? run->took_ns : planned);
+    return run->results->sending_ns > 0 ? (double)run->results->sending_ns : 1;
 }
 
 // … of the time that all threads had.
@@ -86,7 +88,7 @@ double report_busy(const struct run *run)
 
 double report_answered_rate(const struct run *run)
 {
-    return (double)run->results->counts.answered * 1e9 / sending_ns(run);
+    return (double)run->results->answered_while * 1e9 / sending_ns(run);
 }
 
 // An open loop's threads spin for what is due soon; there the lag tells.
@@ -126,16 +128,20 @@ static void print_line(FILE *file, const char *what, uint64_t count, uint64_t wh
 static void print_counts(const struct run *run, FILE *file)
 {
     const struct counts *c = &run->results->counts;
-    fprintf(file, "  %-12s %12llu  in %.2f s, %.1f a second\n", "questions", (unsigned long long)c->sent,
-            sending_ns(run) / 1e9, (double)c->sent * 1e9 / sending_ns(run));
+    bool closed = run->options->outstanding > 0;
+    fprintf(file, "  %-12s %12llu  in %.2f s, %.1f %sa second\n", "questions", (unsigned long long)c->sent,
+            sending_ns(run) / 1e9, closed ? report_answered_rate(run) : (double)c->sent * 1e9 / sending_ns(run),
+            closed ? "answered " : "");
     print_line(file, "answered", c->answered, c->sent);
     print_line(file, "lost", c->lost, c->sent);
     print_line(file, "truncated", c->truncated, c->answered);
     print_line(file, "too late", c->tardy, c->sent);
     print_line(file, "twice", c->duplicates, c->sent);
     print_line(file, "wrong", strange_of(c), c->sent);
-    print_line(file, "refused", c->refused, c->sent);
-    print_line(file, "closed", c->closed, c->sent);
+    if (c->refused > 0)
+        fprintf(file, "  %-12s %12llu\n", "refused", (unsigned long long)c->refused);
+    if (c->closed > 0)
+        fprintf(file, "  %-12s %12llu\n", "closed", (unsigned long long)c->closed);
     print_line(file, "not sent", c->unsent, c->due);
     for (unsigned i = 0; i <= RESULTS_RCODES; i++) {
         char text[16];
@@ -274,7 +280,7 @@ static json_t *lookups_json(const struct run *run)
 static json_t *seconds_json(const struct results *r)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < r->nseconds; i++) {
+    for (size_t i = 0; i < results_seconds(r); i++) {
         const struct second *s = &r->seconds[i];
         json_t *o = json_pack("{s:I, s:I, s:I}", "due", (json_int_t)s->due, "answered", (json_int_t)s->answered, "lost",
                               (json_int_t)s->lost);
@@ -295,9 +301,10 @@ const char *report_source(const struct options *o)
 static json_t *options_json(const struct options *o)
 {
     static const char *const forms[] = {"constant", "poisson", "burst", "ramp", "step"};
-    char server[ADDRESS_TEXT_MAX];
+    char server[ADDRESS_TEXT_MAX], source[PATH_MAX];
+    snprintf(source, sizeof source, "%s", report_source(o));
     return json_pack("{s:s, s:s, s:b, s:s, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:i, s:I}", "server",
-                     address_text(&o->server, server), "questions", report_source(o), "stub", o->stub, "schedule",
+                     address_text(&o->server, server), "questions", text_clean(source), "stub", o->stub, "schedule",
                      forms[o->plan.form], "rate", o->plan.rate, "to_rate", o->plan.to_rate, "duration_ns",
                      (json_int_t)o->plan.duration_ns, "timeout_ns", (json_int_t)o->timeout_ns, "queries",
                      (json_int_t)o->queries, "outstanding", (int)o->outstanding, "threads", (int)o->threads, "sockets",
@@ -342,7 +349,7 @@ int report_json(const struct run *run, FILE *file)
 int report_csv(const struct run *run, FILE *file)
 {
     fprintf(file, "second,due,answered,lost,p50_ns,p99_ns,max_ns\n");
-    for (size_t i = 0; i < run->results->nseconds; i++) {
+    for (size_t i = 0; i < results_seconds(run->results); i++) {
         const struct second *s = &run->results->seconds[i];
         fprintf(file, "%zu,%llu,%llu,%llu", i, (unsigned long long)s->due, (unsigned long long)s->answered,
                 (unsigned long long)s->lost);

@@ -20,7 +20,7 @@ struct run {
     const struct check_counts *check; ///< NULL: answers were not checked
     const char *stopped;              ///< why it ended early; NULL: it did not
     const struct beside *beside;      ///< what went on beside the load; NULL: nothing
-    const struct search *search;      ///< that it comes from (trial.h); NULL: none
+    const struct search *search;      ///< that it comes from (search.h); NULL: none
 };
 
 #define REPORT_REASONS 8

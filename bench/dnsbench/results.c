@@ -67,6 +67,8 @@ int results_merge(struct results *r, const struct results *from)
         to[i] += more[i];
     r->generator_cpu_ns += from->generator_cpu_ns;
     r->generator_wait_ns += from->generator_wait_ns;
+    r->sending_ns = r->sending_ns > from->sending_ns ? r->sending_ns : from->sending_ns;
+    r->answered_while += from->answered_while;
     r->over_ns = r->over_ns > from->over_ns ? r->over_ns : from->over_ns;
     histogram_merge(r->latency, from->latency);
     histogram_merge(r->service, from->service);
@@ -76,6 +78,14 @@ int results_merge(struct results *r, const struct results *from)
         if (merge_second(&r->seconds[i], &from->seconds[i]) != 0)
             return CDNS_ENOMEM;
     return 0;
+}
+
+size_t results_seconds(const struct results *r)
+{
+    size_t n = r->nseconds;
+    while (n > 1 && r->seconds[n - 1].due == 0)
+        n--;
+    return n;
 }
 
 struct second *results_second(struct results *r, uint64_t at_ns)
@@ -117,7 +127,7 @@ void results_show(struct results *r)
     const struct counts *c = &r->counts;
     atomic_store_explicit(&r->live.due, c->due, memory_order_relaxed);
     atomic_store_explicit(&r->live.answered, c->answered, memory_order_relaxed);
-    atomic_store_explicit(&r->live.lost, c->lost, memory_order_relaxed);
-    atomic_store_explicit(&r->live.odd, c->tardy + c->duplicates + c->mismatched + c->strange + c->refused + c->unsent,
+    atomic_store_explicit(&r->live.lost, c->lost + c->unsent, memory_order_relaxed);
+    atomic_store_explicit(&r->live.odd, c->tardy + c->duplicates + c->mismatched + c->strange + c->refused,
                           memory_order_relaxed);
 }

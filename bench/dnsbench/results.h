@@ -16,7 +16,7 @@
 struct counts {
     uint64_t due;      ///< by the schedule
     uint64_t sent;     ///< to the kernel
-    uint64_t unsent;   ///< that the kernel did not take, or that had no id left
+    uint64_t unsent;   ///< that the kernel did not take, that had no id left, or for which there was no connection
     uint64_t late;     ///< of those sent: later than RESULTS_LATE_NS after they were due
     uint64_t answered; ///< in time, by a message that answers the question
     uint64_t lost;     ///< not answered in time
@@ -37,10 +37,10 @@ struct counts {
 /// Of the questions that were due in one second.
 struct second {
     uint64_t due, answered, lost;
-    struct histogram *latency; ///< coarse; NULL: none was answered
+    struct histogram *latency; ///< coarse; NULL: none has ended
 };
 
-/// What the main thread may look at while a load goes on.
+/// What the main thread may look at while a load goes on; `lost`: those that were not sent, too.
 struct live {
     _Atomic uint64_t due, answered, lost, odd; ///< odd: everything that is no answer in time
 };
@@ -63,6 +63,8 @@ struct results {
     struct histogram *latency; ///< from when a question was due to its answer; lost ones count with the time-out
     struct histogram *service; ///< from when it was sent
     struct histogram *lag;     ///< from when it was due to when it was sent
+    uint64_t sending_ns;       ///< for how long questions were begun
+    uint64_t answered_while;   ///< answers that came until then
     uint64_t over_ns;          ///< after the start: when the last question had ended
     struct second *seconds;
     size_t nseconds;
@@ -76,6 +78,8 @@ int results_init(struct results *r, uint64_t duration_ns) CDNS_MUSTCHECK;
 void results_free(struct results *r);
 /// Adds those of another thread, made for the same duration. CDNS_ENOMEM.
 int results_merge(struct results *r, const struct results *from) CDNS_MUSTCHECK;
+/// How many seconds there are to tell of: up to the last one in which a question was due, at least one.
+size_t results_seconds(const struct results *r);
 /// The second in which something was due `at_ns` after the start.
 struct second *results_second(struct results *r, uint64_t at_ns);
 /// Counts an answer: due `due_ns` after the start, with these delays.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/run.h"
 
+#include "base/thread.h"
 #include <clusterdns/clock.h>
 #include <errno.h>
 #include <pthread.h>
@@ -26,8 +27,8 @@ static void on_signal(int number)
 void run_catch_signals(void)
 {
     (void)signal(SIGPIPE, SIG_IGN); // a connection that is cut off is an error like others
-    (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
-    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, NULL);
+    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, NULL);
 }
 
 bool run_interrupted(void)
@@ -68,9 +69,8 @@ static int start(struct load *load, struct thread *threads, sem_t *over, char *e
     load->start_ns = clock_monotonic_ns() + BEGIN_NS;
     for (unsigned i = 0; i < load->threads; i++) {
         threads[i].over = over;
-        int number = pthread_create(&threads[i].id, NULL, work, &threads[i]);
-        if (number != 0)
-            return fail(error, "a thread could not be started", strerror(number));
+        if (thread_start(&threads[i].id, "load", work, &threads[i]) != 0)
+            return fail(error, "a thread could not be started", error_text(CDNS_EIO));
         threads[i].running = true;
     }
     return 0;
@@ -138,7 +138,7 @@ static const char *watch(struct load *load, struct thread *threads, sem_t *over,
         uint64_t at = clock_monotonic_ns() - load->start_ns;
         beside_sample(beside, at, at < load->plan.duration_ns + VIEW_NS);
         struct live_sum now = look(threads, load->threads);
-        if (now.answered > last.answered)
+        if (now.answered > last.answered || now.answered + now.lost == now.due) // nothing is waited for
             heard = clock_monotonic_ns();
         if (view)
             show(&now, &last, next - load->start_ns);

@@ -23,7 +23,7 @@ int run_load(struct load *load, const struct options *o, struct load_run *out, c
 void run_free(struct load_run *r);
 /// Makes `to`, which is free, what `from` is; that is free afterwards.
 void run_move(struct load_run *to, struct load_run *from);
-/// From now on SIGINT and SIGTERM end a run early, with a report.
+/// From now on SIGINT and SIGTERM end a run early, with a report; a second one ends the process.
 void run_catch_signals(void);
 /// Has one of them come?
 bool run_interrupted(void);

@@ -80,21 +80,3 @@ bool schedule_next(struct schedule *s, uint64_t *at_ns)
     *at_ns = (uint64_t)(s->at * SECOND);
     return true;
 }
-
-double schedule_expected(const struct schedule_plan *plan)
-{
-    bool grows = plan->form == SCHEDULE_RAMP || plan->form == SCHEDULE_STEP;
-    return (grows ? (plan->rate + plan->to_rate) / 2 : plan->rate) * seconds(plan->duration_ns);
-}
-
-double schedule_rate_at(const struct schedule_plan *plan, uint64_t at_ns)
-{
-    double share = (double)at_ns / (double)plan->duration_ns;
-    if (plan->form == SCHEDULE_RAMP)
-        return plan->rate + (plan->to_rate - plan->rate) * share;
-    if (plan->form == SCHEDULE_STEP) {
-        uint32_t step = (uint32_t)(share * plan->steps);
-        return step_rate(plan, step < plan->steps ? step : plan->steps - 1);
-    }
-    return plan->rate;
-}

@@ -38,7 +38,3 @@ struct schedule {
 void schedule_begin(struct schedule *s, const struct schedule_plan *plan, unsigned part, unsigned parts);
 /// The time of the next question, in nanoseconds after the start; not before the last one. False: there is none.
 bool schedule_next(struct schedule *s, uint64_t *at_ns);
-/// How many questions the whole plan is expected to send (for POISSON the mean).
-double schedule_expected(const struct schedule_plan *plan);
-/// The rate that is planned at a time.
-double schedule_rate_at(const struct schedule_plan *plan, uint64_t at_ns);

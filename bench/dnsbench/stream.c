@@ -7,7 +7,6 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 
 #define OUT_MAX ((size_t)256 << 10) // bytes that wait for the kernel before the connection gets nothing more
 #define IN_MAX (2 + 65535)
+#define READS 16                     // of an event
 #define AGAIN_NS UINT64_C(100000000) // between two attempts of a connection that fails
 
 struct stream {
@@ -22,6 +22,8 @@ struct stream {
     SSL *tls;
     bool open;      // the connection, and TLS's handshake, are there
     bool in_output; // epoll tells of room for output
+    bool heard;     // something was answered
+    uint64_t since; // when it was begun
     uint32_t asked; // questions of this connection
     uint32_t most;  // … at most; 0: any number
     uint64_t again; // without a connection: when to try again
@@ -41,6 +43,8 @@ static int begin(struct worker *w, struct stream *s)
     (void)setsockopt(s->flow.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     s->out_len = s->out_pos = s->in_len = 0;
     s->asked = 0;
+    s->heard = false;
+    s->since = worker_now(w);
     s->most = w->load->per_connection;
     s->in_output = true;
     if (w->load->tls != NULL) {
@@ -79,22 +83,33 @@ static void give_up(struct worker *w, struct stream *s)
     s->again = worker_now(w) + AGAIN_NS;
 }
 
-// The connection is over, however it ended. A new one takes its place.
+// The connection is over, however it ended. A new one takes its place, later if nothing came over the old one. What
+// waits for an answer is lost after its time-out, as a client would see it.
 static void reconnect(struct worker *w, struct stream *s)
 {
     w->results.counts.closed++;
-    flow_lost(w, &s->flow);
     stream_close(&s->flow);
-    if (begin(w, s) != 0)
+    s->again = worker_now(w) + AGAIN_NS;
+    if (s->heard && begin(w, s) != 0)
         give_up(w, s);
 }
 
-static bool stream_ready(struct worker *w, struct flow *f)
+static unsigned stream_room(struct worker *w, struct flow *f)
 {
     struct stream *s = (struct stream *)f;
-    if (f->fd < 0 && worker_now(w) >= s->again && begin(w, s) != 0)
+    uint64_t at = worker_now(w);
+    if (f->fd >= 0 && !s->open && at > s->since + w->load->timeout_ns) // connecting, or TLS, leads to nothing
         give_up(w, s);
-    return s->open && s->out_len - s->out_pos < OUT_MAX && (s->most == 0 || s->asked < s->most);
+    if (s->open && s->most > 0 && s->asked >= s->most && f->waiting == 0)
+        reconnect(w, s);
+    if (f->fd < 0 && at >= s->again && begin(w, s) != 0)
+        give_up(w, s);
+    if (!s->open || s->out_len - s->out_pos >= OUT_MAX)
+        return 0;
+    uint32_t left = s->most == 0 ? WORKER_BATCH : s->asked < s->most ? s->most - s->asked : 0;
+    if (left == 1 && w->stub != NULL) // a look-up has two questions
+        left = 2;
+    return left < WORKER_BATCH ? left : WORKER_BATCH;
 }
 
 // --- bytes
@@ -134,9 +149,8 @@ static ssize_t give_bytes(struct stream *s)
     return plain_result(send(s->flow.fd, s->out + s->out_pos, left, MSG_NOSIGNAL));
 }
 
-static void watch(struct worker *w, struct stream *s)
+static void watch(struct worker *w, struct stream *s, bool wanted)
 {
-    bool wanted = s->out_len > s->out_pos;
     if (wanted != s->in_output && worker_watch(w, &s->flow, EPOLLIN | (wanted ? EPOLLOUT : 0), true) == 0)
         s->in_output = wanted;
 }
@@ -153,7 +167,7 @@ static bool flush(struct worker *w, struct stream *s)
         reconnect(w, s);
         return false;
     }
-    watch(w, s);
+    watch(w, s, s->out_len > s->out_pos);
     return true;
 }
 
@@ -198,37 +212,42 @@ static void take_messages(struct worker *w, struct stream *s, uint64_t at)
     s->in_len -= pos;
 }
 
-// False: the connection is gone.
+// Takes what is there, but not for ever: the rest comes with the next event, unless TLS holds it back. False: the
+// connection is gone.
 static bool receive(struct worker *w, struct stream *s)
 {
-    ssize_t n;
-    while ((n = take_bytes(s)) > 0) {
-        s->in_len += (size_t)n;
+    ssize_t n = 1;
+    for (unsigned i = 0; n > 0 && (i < READS || (s->tls != NULL && SSL_pending(s->tls) > 0)); i++) {
+        n = take_bytes(s);
+        s->in_len += n > 0 ? (size_t)n : 0;
+        s->heard |= n > 0;
         take_messages(w, s, worker_now(w));
     }
     return n != GONE;
 }
 
 // Is the connection there now? Then it is used.
-static bool establish(struct stream *s)
+static bool establish(struct worker *w, struct stream *s)
 {
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(s->flow.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
+    int failed = 0;
+    socklen_t size = sizeof failed;
+    if (getsockopt(s->flow.fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 || failed != 0)
         return false;
     if (s->tls == NULL) {
         s->open = true;
         return true;
     }
-    int n = SSL_do_handshake(s->tls);
+    int n = SSL_do_handshake(s->tls), error = n == 1 ? SSL_ERROR_NONE : SSL_get_error(s->tls, n);
+    ERR_clear_error();
     s->open = n == 1;
-    return s->open || tls_result(s, n) == AGAIN;
+    watch(w, s, s->open || error == SSL_ERROR_WANT_WRITE);
+    return s->open || error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
 }
 
 static void stream_event(struct worker *w, struct flow *f, uint32_t events)
 {
     struct stream *s = (struct stream *)f;
-    if (!s->open && !establish(s)) {
+    if (!s->open && !establish(w, s)) {
         give_up(w, s);
         return;
     }
@@ -242,7 +261,7 @@ static void stream_event(struct worker *w, struct flow *f, uint32_t events)
 const struct transport transport_stream = {
     .flow_size = sizeof(struct stream),
     .open = stream_open,
-    .ready = stream_ready,
+    .room = stream_room,
     .send = stream_send,
     .event = stream_event,
     .close = stream_close,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/stub.h"
 
+#include "dnsbench/wire.h"
 #include <clusterdns/record.h>
 #include <stdlib.h>
 
@@ -303,34 +304,15 @@ static void note(struct stub *s, uint32_t place, unsigned which, enum answer out
 
 // --- answers
 
-static unsigned number_at(const uint8_t *p)
-{
-    return (unsigned)p[0] << 8 | p[1];
-}
-
-static bool skip_name(const uint8_t *message, size_t size, size_t *at)
-{
-    while (*at < size && message[*at] != 0 && message[*at] < 0xc0)
-        *at += 1U + message[*at];
-    *at += *at < size && message[*at] != 0 ? 2 : 1;
-    return *at <= size;
-}
-
 // Is there an address in the answer section, or in what is left of it?
 static bool has_address(const uint8_t *message, size_t size)
 {
-    size_t at = HEADER;
-    for (unsigned i = number_at(message + 4); i > 0; i--, at += 4)
-        if (!skip_name(message, size, &at))
-            return false;
-    for (unsigned i = number_at(message + 6); i > 0; i--) {
-        if (!skip_name(message, size, &at) || at + 10 > size)
-            return false;
-        unsigned type = number_at(message + at), length = number_at(message + at + 8);
-        at += 10 + length;
-        if (at <= size && ((type == RR_A && length == 4) || (type == RR_AAAA && length == 16)))
+    struct wire_walk walk;
+    struct wire_record r;
+    bool there = wire_begin(&walk, message, size);
+    while (there && wire_next(&walk, &r, NULL) && r.section == 0)
+        if ((r.type == RR_A && r.rdata_size == 4) || (r.type == RR_AAAA && r.rdata_size == 16))
             return true;
-    }
     return false;
 }
 
@@ -353,10 +335,10 @@ static enum answer outcome_of(const uint8_t *message, size_t size)
         return ADDRESS;
     if (tc)
         return ERROR;
-    if (number_at(message + 6) > 0)
+    if (wire_u16(message + 6) > 0)
         return EMPTY;
     // Without all of these glibc takes it for a referral, which is no answer.
-    return aa || ra || number_at(message + 10) > 0 ? NODATA : ERROR;
+    return aa || ra || wire_u16(message + 10) > 0 ? NODATA : ERROR;
 }
 
 static bool is_heard(const struct stub *s, struct stub_ticket ticket, uint32_t question)

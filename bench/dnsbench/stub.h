@@ -5,15 +5,12 @@
 /// - A and AAAA of a candidate are asked together, and both answers are awaited. An address in either ends the look-up;
 ///   records without one (a CNAME alone) end it too, as not found. NXDOMAIN or no data: the next candidate, at once.
 /// - What is not answered in time is asked again, `attempts` times in all; so are SERVFAIL, REFUSED and NOTIMP when
-/// both
-///   questions have them. One of these beside an answer is passed over. An answer that comes after its time counts
-///   while its question is asked again: glibc asks with the same id.
+///   both questions have them. One of these beside an answer is passed over. An answer that comes after its time
+///   counts while its question is asked again: glibc asks with the same id.
 /// - If only one question is lost, both are asked again, and from then on one after the other, which uses up no
-/// attempt;
-///   after two such tries what the other one was answered is taken.
+///   attempt; after two such tries what the other one was answered is taken.
 /// - When a candidate's attempts are used up, SERVFAIL makes it go on with the next candidate, all else with the name
-/// as
-///   it is, if that is still to come.
+///   as it is, if that is still to come.
 /// - The result is that of the name as it is if it was tried first; else "not found" if a candidate had no data,
 ///   "failed" if one had SERVFAIL, or that of the last candidate.
 ///

@@ -4,7 +4,6 @@
 
 #include <clusterdns/message.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -23,10 +22,10 @@ static int udp_open(struct worker *w, struct flow *f)
     return f->fd < 0 ? CDNS_EIO : worker_watch(w, f, EPOLLIN, false);
 }
 
-static bool udp_ready(struct worker *w, struct flow *f)
+static unsigned udp_room(struct worker *w, struct flow *f)
 {
     (void)w, (void)f;
-    return true;
+    return WORKER_BATCH;
 }
 
 // An error that an earlier message left at the socket is counted, and sending goes on.
@@ -123,7 +122,7 @@ static void udp_close(struct flow *f)
 const struct transport transport_udp = {
     .flow_size = sizeof(struct flow),
     .open = udp_open,
-    .ready = udp_ready,
+    .room = udp_room,
     .send = udp_send,
     .event = udp_event,
     .close = udp_close,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/worker.h"
 
+#include "dnsbench/wire.h"
 #include <clusterdns/clock.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,12 +14,14 @@
 #include <unistd.h>
 
 #define HEADER 12
-#define SPIN_NS 30000               // what is due sooner is not slept for
-#define LOOK_NS UINT64_C(100000000) // that it is to stop is noticed at least so often
-#define SETTLE_NS 50000000          // that further answers are waited for at the end
-#define STUCK_NS 1000000            // after which a flow is looked for again
-#define EXPIRE_NS 1000000           // between two looks for what has waited too long
-#define BUFFER (4 << 20)            // bytes of a socket's buffers that are asked for
+#define SPIN_NS 30000                    // what is due sooner is not slept for
+#define LOOK_NS UINT64_C(100000000)      // that it is to stop is noticed at least so often
+#define SETTLE_NS 50000000               // that further answers are waited for at the end
+#define PATIENCE_NS UINT64_C(1000000000) // for what is on its way, when the run is ended early
+#define REST_NS UINT64_C(5000000000)
+#define STUCK_NS 1000000  // after which a flow is looked for again
+#define EXPIRE_NS 1000000 // between two looks for what has waited too long
+#define BUFFER (4 << 20)  // bytes of a socket's buffers that are asked for
 #define NEVER UINT64_MAX
 
 enum state { FREE, WAITING, ANSWERED, LOST };
@@ -115,25 +118,49 @@ void worker_free(struct worker *w)
 
 // --- sending
 
+// Nothing more is begun.
+static void end_sending(struct worker *w, uint64_t at)
+{
+    w->due = NEVER;
+    if (w->results.sending_ns != 0)
+        return;
+    w->results.sending_ns = at < w->load->plan.duration_ns ? at : w->load->plan.duration_ns;
+    w->results.answered_while = w->results.counts.answered;
+}
+
 // Sets when the next question or look-up is due.
 static void schedule_more(struct worker *w, uint64_t at)
 {
     bool stopped = atomic_load_explicit(&w->load->stop, memory_order_relaxed);
     if (stopped || w->left == 0 || (w->most > 0 && at >= w->load->plan.duration_ns))
-        w->due = NEVER;
+        end_sending(w, at);
     else if (w->most > 0) // a closed loop: whenever there is room
         w->due = (w->stub != NULL ? stub_active(w->stub) : w->outstanding) < w->most ? at : NEVER;
     else if (!schedule_next(&w->schedule, &w->due))
-        w->due = NEVER;
+        end_sending(w, w->load->plan.duration_ns);
+}
+
+static uint64_t end_of(const struct worker *w, const struct slot *slot)
+{
+    return slot->due + slot->lag + w->load->timeout_ns;
+}
+
+// Ids of lost questions rest, so that answers which come very late are not taken for those of others.
+static bool ids_are_free(const struct worker *w, const struct flow *f)
+{
+    const struct slot *last = &f->slots[(uint16_t)(f->next + WORKER_BATCH - 1)];
+    bool free = (uint16_t)(f->next + WORKER_BATCH - f->oldest) >= WORKER_BATCH;
+    return free && (last->state != LOST || worker_now(w) > end_of(w, last) + REST_NS);
 }
 
 // The next flow in turn that can be given questions; NULL: none can, so what is due gets late.
-static struct flow *next_flow(struct worker *w)
+static struct flow *next_flow(struct worker *w, unsigned *room)
 {
     for (unsigned i = 0; i < w->load->flows; i++) {
         struct flow *f = w->flows[w->turn];
         w->turn = (w->turn + 1) % w->load->flows;
-        if ((uint16_t)(f->next + WORKER_BATCH - f->oldest) >= WORKER_BATCH && w->load->transport->ready(w, f))
+        *room = ids_are_free(w, f) ? w->load->transport->room(w, f) : 0;
+        if (*room > 0)
             return f;
     }
     return NULL;
@@ -149,10 +176,10 @@ static void give_question(struct worker *w, struct flow *f, size_t number, uint6
 }
 
 // Gives a flow the questions that are due. Returns how many.
-static unsigned give_questions(struct worker *w, struct flow *f, uint64_t at)
+static unsigned give_questions(struct worker *w, struct flow *f, unsigned room, uint64_t at)
 {
     unsigned n = 0;
-    for (; w->due <= at && n < WORKER_BATCH; n++) {
+    for (; w->due <= at && n < room; n++) {
         give_question(w, f, picker_next(&w->picker), w->due);
         w->left--;
         schedule_more(w, at);
@@ -161,11 +188,11 @@ static unsigned give_questions(struct worker *w, struct flow *f, uint64_t at)
 }
 
 // … those of look-ups: what is under way goes first.
-static unsigned give_lookups(struct worker *w, struct flow *f, uint64_t at)
+static unsigned give_lookups(struct worker *w, struct flow *f, unsigned room, uint64_t at)
 {
     struct stub_ask ask;
     unsigned n = 0;
-    while (n + 2 <= WORKER_BATCH && (stub_asks(w->stub) || w->due <= at)) {
+    while (n + 2 <= room && (stub_asks(w->stub) || w->due <= at)) {
         if (!stub_asks(w->stub)) {
             stub_begin(w->stub, picker_next(&w->picker), w->due);
             w->left--;
@@ -186,9 +213,15 @@ static unsigned give_lookups(struct worker *w, struct flow *f, uint64_t at)
 static void give_up(struct worker *w, uint64_t at)
 {
     while (w->due <= at && at - w->due > w->load->timeout_ns) {
-        w->results.counts.due++;
-        w->results.counts.unsent++;
-        results_second(&w->results, w->due)->due++;
+        if (w->stub != NULL) {
+            w->results.lookups.due++;
+            w->results.lookups.failed++;
+        } else {
+            w->results.counts.due++;
+            w->results.counts.unsent++;
+            results_second(&w->results, w->due)->due++;
+        }
+        w->left--;
         schedule_more(w, at);
     }
 }
@@ -200,15 +233,17 @@ static bool send_due(struct worker *w)
     if (w->due == NEVER && w->most > 0)
         schedule_more(w, at);
     bool any = w->due <= at || (w->stub != NULL && stub_asks(w->stub));
-    struct flow *f = any ? next_flow(w) : NULL;
+    unsigned room;
+    struct flow *f = any ? next_flow(w, &room) : NULL;
     if (f == NULL) {
+        w->freed = any ? at : w->freed;
         give_up(w, at);
         return false;
     }
-    unsigned n = w->stub != NULL ? give_lookups(w, f, at) : give_questions(w, f, at);
+    unsigned n = w->stub != NULL ? give_lookups(w, f, room, at) : give_questions(w, f, room, at);
     if (n > 0)
         w->load->transport->send(w, f, n);
-    return n == WORKER_BATCH || (w->stub != NULL && stub_asks(w->stub));
+    return n == room || (w->stub != NULL && stub_asks(w->stub));
 }
 
 const struct question *flow_question(const struct worker *w, const struct flow *f, uint16_t id)
@@ -220,11 +255,12 @@ void flow_sent(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
 {
     struct counts *c = &w->results.counts;
     struct slot *slot = &f->slots[id];
-    uint64_t lag = at > slot->due ? at - slot->due : 0;
+    uint64_t lag = at > slot->due ? at - slot->due : 0, held = w->freed > slot->due ? w->freed - slot->due : 0;
+    uint64_t own = lag > held ? lag - held : 0;
     slot->lag = lag < UINT32_MAX ? (uint32_t)lag : UINT32_MAX;
-    histogram_add(w->results.lag, lag);
+    histogram_add(w->results.lag, own);
     c->sent++;
-    c->late += lag > RESULTS_LATE_NS;
+    c->late += own > RESULTS_LATE_NS;
     c->bytes_sent += flow_question(w, f, id)->size;
 }
 
@@ -255,16 +291,12 @@ static void note_answer(struct worker *w, struct flow *f, struct slot *slot, con
     slot->state = ANSWERED;
     f->waiting--;
     w->outstanding--;
-    c->rcodes[message[3] & 15]++;
+    unsigned rcode = wire_rcode(message, size);
+    c->rcodes[rcode < RESULTS_RCODES ? rcode : RESULTS_RCODES]++;
     c->truncated += (message[2] & 2) != 0;
     results_answer(&w->results, slot->due, latency, service);
     if (w->load->check != NULL)
         check_answer(w->load->check, w->part, slot->question, message, size, w->load->start_ns + at);
-}
-
-static uint64_t end_of(const struct worker *w, const struct slot *slot)
-{
-    return slot->due + slot->lag + w->load->timeout_ns;
 }
 
 static void lose(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
@@ -322,15 +354,6 @@ static uint64_t expire(struct worker *w, struct flow *f, uint64_t at)
     return NEVER;
 }
 
-// A client that is cut off asks again, or gives up: not before its time-out.
-void flow_lost(struct worker *w, struct flow *f)
-{
-    uint64_t at = worker_now(w);
-    for (; f->oldest != f->next; f->oldest++)
-        if (f->slots[f->oldest].state == WAITING)
-            lose(w, f, f->oldest, at);
-}
-
 // There may be thousands of flows: they are not all looked at in each turn.
 static uint64_t expire_all(struct worker *w)
 {
@@ -359,10 +382,11 @@ static void wait_for_events(struct worker *w, uint64_t left)
 
 static bool is_over(const struct worker *w, uint64_t at)
 {
-    if (w->outstanding > 0 || (w->stub != NULL && stub_active(w->stub) > 0))
-        return false;
+    bool waits = w->outstanding > 0 || (w->stub != NULL && stub_active(w->stub) > 0);
     if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
-        return true;
+        return !waits || at > w->stopped + PATIENCE_NS;
+    if (waits)
+        return false;
     return w->most == 0 || w->left == 0 ? w->due == NEVER : at >= w->load->plan.duration_ns;
 }
 
@@ -375,7 +399,9 @@ static void await_start(struct worker *w)
 
 static void stop(struct worker *w)
 {
-    w->due = NEVER;
+    if (w->stopped == 0)
+        w->stopped = worker_now(w);
+    end_sending(w, w->stopped);
     if (w->stub != NULL)
         stub_stop(w->stub);
 }

@@ -25,8 +25,8 @@ struct transport {
     size_t flow_size; ///< bytes of a flow, of which struct flow is the first member
     /// Prepares the flow, zeroed but for what is the worker's, and registers it with worker_watch(). CDNS_EIO: errno.
     int (*open)(struct worker *w, struct flow *f);
-    /// May the flow be given questions now? Asked when one is due: a connection that failed can be tried again.
-    bool (*ready)(struct worker *w, struct flow *f);
+    /// How many questions the flow takes now, at most WORKER_BATCH; 0: none. With look-ups it is never 1.
+    unsigned (*room)(struct worker *w, struct flow *f);
     /// Sends the `n` newest questions of the flow; each ends as flow_sent() or flow_unsent().
     void (*send)(struct worker *w, struct flow *f, unsigned n);
     /// Epoll's events of the flow; messages that come go to flow_take().
@@ -84,9 +84,11 @@ struct worker {
     struct schedule schedule;
     struct picker picker;
     int epoll;
-    unsigned turn; ///< flow that is given questions next
-    uint64_t due;  ///< of the next question or look-up; UINT64_MAX: there is none
-    uint64_t left; ///< that may still be begun
+    unsigned turn;    ///< flow that is given questions next
+    uint64_t due;     ///< of the next question or look-up; UINT64_MAX: there is none
+    uint64_t freed;   ///< what was due before then had to wait for a flow: that is not this thread's lateness
+    uint64_t stopped; ///< when the run was ended early; 0: it was not
+    uint64_t left;    ///< that may still be begun
     uint64_t outstanding, most;
     struct stub *stub;     ///< NULL: there are no look-ups
     uint64_t look, expiry; ///< when flows are looked through for losses, and when the next one is expected
@@ -116,5 +118,3 @@ void flow_sent(struct worker *w, struct flow *f, uint16_t id, uint64_t at);
 void flow_unsent(struct worker *w, struct flow *f, uint16_t id);
 /// A message that came at a time.
 void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t size, uint64_t at);
-/// All that waits is lost now: the connection is gone.
-void flow_lost(struct worker *w, struct flow *f);

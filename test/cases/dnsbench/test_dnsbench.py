@@ -367,7 +367,7 @@ def test_compare_of_real_runs(written, tmp_path):
     report["seconds"] = report["seconds"][:2] * 6
     (tmp_path / "long").write_text(json.dumps(report))
     status, output, errors = plain(tmp_path, ["compare", "long", "long"])
-    assert status == 0 and output.count(" same") == 5, output + errors
+    assert status == 0 and output.count(" same") == 7, output + errors
 
 
 # ---- latencies

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "dnsbench/trial.h"
+#include "dnsbench/search.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +42,7 @@ static void judge(uint32_t outstanding, uint64_t cpu_ms, uint64_t wait_ms, bool 
     assert_int_equal(results_init(&r, 2 * SECOND), 0);
     results_answer(&r, 0, 1000, 1000);
     r.counts.sent = r.counts.due = 1;
+    r.sending_ns = 2 * SECOND;
     r.generator_cpu_ns = 2 * cpu_ms * 1000000;
     r.generator_wait_ns = 2 * wait_ms * 1000000;
     struct run run = {.options = &o, .results = &r, .took_ns = 3 * SECOND};

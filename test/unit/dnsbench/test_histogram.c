@@ -70,7 +70,7 @@ static void ranks(void **state)
     for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
         size_t rank = (size_t)ceil(percents[i] / 100 * N - 1e-6);
         double exact = (double)values[rank > 0 ? rank - 1 : 0], found = (double)histogram_percentile(h, percents[i]);
-        assert_true(found >= exact && found <= exact * 1.002 + 1);
+        assert_true(found >= exact && found <= exact * 1.001 + 1);
         assert_true(histogram_count_to(h, (uint64_t)found) >= rank);
     }
     histogram_free(h);

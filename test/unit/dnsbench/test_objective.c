@@ -68,7 +68,7 @@ static void judged(void **state)
     fills(&r, 98, 1000000);
     fills(&r, 1, 10000000);
     results_loss(&r, 0, 2000000000);
-    r.counts.sent = 100;
+    r.counts.sent = r.counts.due = 100;
     objective_measure(&r, &m);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         assert_int_equal(objective_read(all[i].text, &o, error), 0);

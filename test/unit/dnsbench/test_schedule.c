@@ -56,7 +56,6 @@ static void constant(void **state)
         for (size_t i = 0; i < 3000; i++)
             assert_in_range(times[i], i * 1000000 - (i > 0), i * 1000000 + 1);
     }
-    assert_true(schedule_expected(&plan) == 3000);
 }
 
 // Mean and deviation of the gaps are both 1 / rate; a seed repeats it, another one does not.
@@ -99,7 +98,6 @@ static void ramp(void **state)
     assert_in_range(n, 49999, 50001);
     assert_in_range(between(n, 0, SECOND), 1398, 1402); // 1,000 and half of 800
     assert_in_range(between(n, 9 * SECOND, 10 * SECOND), 8598, 8602);
-    assert_true(fabs(schedule_rate_at(&plan, 5 * SECOND) - 5000) < 1);
     plan.rate = 9000; // downwards
     plan.to_rate = 1000;
     n = all_times(&plan, 1);
@@ -116,7 +114,6 @@ static void step(void **state)
     assert_in_range(n, 29999, 30001);
     for (uint64_t i = 0; i < 5; i++)
         assert_in_range(between(n, 2 * i * SECOND, 2 * (i + 1) * SECOND), 2000 * (i + 1) - 2, 2000 * (i + 1) + 2);
-    assert_true(schedule_rate_at(&plan, 9 * SECOND) == 5000 && schedule_rate_at(&plan, 0) == 1000);
 }
 
 int main(void)

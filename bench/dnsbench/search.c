@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dnsbench/trial.h"
+#include "dnsbench/search.h"
 
 #include <clusterdns/clock.h>
 #include <stdarg.h>
@@ -122,7 +122,7 @@ static int find_knee(struct load *load, const struct options *o, struct search *
             (double)o->plan.duration_ns / 1e9);
     print_heading("rate", file);
     knee_begin(&k, o->plan.rate, LEAST_QUESTIONS * 1e9 / (double)o->plan.duration_ns,
-               o->unlimited ? RATE_MAX : SAFE_RATE);
+               o->unlimited ? RATE_MAX : options_safe_rate(o));
     while (rc == 0 && k.end == KNEE_OPEN && !stopped(s, o, began))
         rc = try_rate(load, o, s, &k, file, error);
     s->rate = k.low;
@@ -195,6 +195,8 @@ static int find_max(struct load *load, const struct options *o, struct search *s
     rc = run_load(load, &own, &r, error);
     if (rc == 0)
         keep(s, &r);
+    if (run_interrupted())
+        end(s, "interrupted");
     return rc;
 }
 

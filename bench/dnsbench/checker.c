@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dnsbench/judge.h"
+#include "dnsbench/checker.h"
 
 #include "dnsbench/cluster.h"
 #include "dnsbench/reference.h"
@@ -22,7 +22,7 @@ static int look_at_file(void *arg, struct check *c, bool first, const uint32_t *
     if (!first)
         return 0;
     for (size_t i = 0; i < set->n; i++)
-        if (set->all[i].judged) {
+        if (set->all[i].expects) {
             check_expect(c, (uint32_t)i, set->all[i].expected);
             any = true;
         }
@@ -36,7 +36,7 @@ static int look_at_file(void *arg, struct check *c, bool first, const uint32_t *
 // what was known stays.
 static int look_at_cluster(void *arg, struct check *c, bool first, const uint32_t *asked, size_t n, char *error)
 {
-    struct judge *j = arg;
+    struct checker *j = arg;
     char why[CLUSTER_ERROR_MAX];
     struct cluster *fresh;
     uint64_t digest;
@@ -55,10 +55,10 @@ static int look_at_cluster(void *arg, struct check *c, bool first, const uint32_
     return 0;
 }
 
-int judge_begin(struct judge *j, const struct options *o, const struct questions *set, char *error)
+int checker_begin(struct checker *j, const struct options *o, const struct questions *set, char *error)
 {
     char why[QUESTIONS_ERROR_MAX];
-    *j = (struct judge){.options = o, .set = set};
+    *j = (struct checker){.options = o, .set = set};
     struct check_source source = {look_at_file, (void *)(uintptr_t)set};
     if (o->reference.sa.sa_family != AF_UNSPEC) {
         j->reference = reference_new(&o->reference, set);
@@ -73,11 +73,11 @@ int judge_begin(struct judge *j, const struct options *o, const struct questions
     int rc = check_new(set, o->threads, &source, &j->check, why);
     if (rc == 0)
         return 0;
-    judge_end(j);
+    checker_end(j);
     return fail(error, rc == CDNS_ECONFIG ? why : error_text(rc));
 }
 
-void judge_end(struct judge *j)
+void checker_end(struct checker *j)
 {
     reference_free(j->reference);
     j->reference = NULL;
