@@ -93,9 +93,10 @@ def _no_answer(case, left, right):
 
 
 def _passed_on(case, answer):
-    """Is it whoami's, to which the question fell through?"""
+    """Did the question fall through, to whoami or to nobody?"""
     records = answer.sections["additional"]
-    return "fallthrough" in case.world.corefile and any(" SRV 0 0 own-port " in record for record in records)
+    passed = answer.rcode == "SERVFAIL" or any(" SRV 0 0 own-port " in record for record in records)
+    return "fallthrough" in case.world.corefile and passed
 
 
 def _import_protocol(case, left, right):
