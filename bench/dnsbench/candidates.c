@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/candidates.h"
 
+#include "dnsbench/wire.h"
+
 #include <clusterdns/arena.h>
 #include <clusterdns/name.h>
 #include <clusterdns/record.h>
@@ -8,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER 12
 #define SEARCH_TEXT_MAX 4096
 
 struct search_list {
@@ -55,7 +56,7 @@ static int compare_names(const struct question *a, const struct question *b)
 {
     if (a->name_size != b->name_size)
         return a->name_size < b->name_size ? -1 : 1;
-    for (size_t i = HEADER; i < HEADER + (size_t)a->name_size; i++) {
+    for (size_t i = WIRE_HEADER; i < WIRE_HEADER + (size_t)a->name_size; i++) {
         int x = tolower(a->wire[i]), y = tolower(b->wire[i]);
         if (x != y)
             return x < y ? -1 : 1;
@@ -102,14 +103,14 @@ static struct named *distinct(const struct questions *set, size_t *n)
 static int add_candidate(struct questions *set, const struct question *like, const uint8_t *name)
 {
     static const uint16_t types[] = {RR_A, RR_AAAA};
-    size_t name_size = name_length(name), old = HEADER + like->name_size + 2U, new = HEADER + name_size + 2;
+    size_t name_size = name_length(name), old = WIRE_HEADER + like->name_size + 2U, new = WIRE_HEADER + name_size + 2;
     size_t size = new + like->size - old;
     for (size_t i = 0; i < 2; i++) {
         uint8_t *wire = arena_alloc(set->arena, size);
         if (wire == NULL)
             return CDNS_ENOMEM;
-        memcpy(wire, like->wire, HEADER);
-        memcpy(wire + HEADER, name, name_size);
+        memcpy(wire, like->wire, WIRE_HEADER);
+        memcpy(wire + WIRE_HEADER, name, name_size);
         wire[new - 2] = (uint8_t)(types[i] >> 8);
         wire[new - 1] = (uint8_t)types[i];
         memcpy(wire + new, like->wire + old, like->size - old);
@@ -121,7 +122,7 @@ static int add_candidate(struct questions *set, const struct question *like, con
 
 static int add_name(struct candidates *c, const struct question *q, const struct search_list *search, unsigned ndots)
 {
-    const uint8_t *name = q->wire + HEADER;
+    const uint8_t *name = q->wire + WIRE_HEADER;
     uint8_t joined[NAME_MAX_WIRE];
     bool first = q->absolute || name_labels(name) > ndots, root = false; // n dots are between n + 1 labels
     struct candidate_list *list = &c->names[c->n++];

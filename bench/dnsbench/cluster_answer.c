@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a name of the cluster is, and the records that a server has to answer.
 #include "dnsbench/cluster_objects.h"
+#include "dnsbench/wire.h"
 
 #include "dnsbench/digest.h"
 #include "kube/decode.h"
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER 12
 #define CHAIN_MAX 11  // names of an ExternalName's chain
 #define FEW 64        // records that need no memory
 #define LABELS_MOST 5 // below the zone: _port._protocol.service.namespace.svc
@@ -411,7 +411,7 @@ static enum verdict judge_address(struct answer *a, const uint8_t *name)
 
 bool cluster_digest(const struct cluster *c, const struct question *q, uint64_t *digest)
 {
-    const uint8_t *name = q->wire + HEADER;
+    const uint8_t *name = q->wire + WIRE_HEADER;
     const struct service *alias = NULL;
     struct answer a = {.cluster = c, .qtype = q->qtype, .owner = name, .room = FEW};
     enum verdict verdict = NOT_JUDGED;

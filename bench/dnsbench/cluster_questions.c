@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The questions that are asked about a cluster.
 #include "dnsbench/cluster_objects.h"
+#include "dnsbench/wire.h"
 
 #include "dnsbench/digest.h"
 #include <clusterdns/message.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER 12
 #define ROUNDING 0.05    // of a share, by whole questions
 #define COPIES_MAX 10000 // of each name, for shares to come out
 #define SET_ALONE 1000   // questions of a set without the cluster's names
@@ -75,12 +75,12 @@ enum wanted { ANY_NAME, THERE, MISSING };
 // Does the cluster say that there is (or is not) such a name?
 static bool is_as_wanted(const struct maker *m, const uint8_t *name, uint16_t type, enum wanted wanted)
 {
-    uint8_t wire[HEADER + NAME_MAX_WIRE];
+    uint8_t wire[WIRE_HEADER + NAME_MAX_WIRE];
     const struct question q = {.wire = wire, .qtype = type};
     uint64_t digest;
     if (wanted == ANY_NAME)
         return true;
-    memcpy(wire + HEADER, name, name_length(name));
+    memcpy(wire + WIRE_HEADER, name, name_length(name));
     return cluster_digest(m->cluster, &q, &digest) &&
            (digest == digest_of_rcode(RCODE_NXDOMAIN)) == (wanted == MISSING);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/questions.h"
 
+#include "dnsbench/wire.h"
+
 #include "dnsbench/digest.h"
 #include <clusterdns/arena.h>
 #include <clusterdns/ip.h>
@@ -11,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER 12
 #define LINE_MAX_BYTES 2048
 
 static int fail(char *error, const char *path, unsigned line, const char *why, const char *text)
@@ -79,7 +80,7 @@ static bool expect_record(struct question *q, const char *text)
 {
     uint8_t name[NAME_MAX_WIRE];
     struct ip_address address;
-    const uint8_t *owner = q->wire + HEADER;
+    const uint8_t *owner = q->wire + WIRE_HEADER;
     if (q->qtype == RR_A || q->qtype == RR_AAAA) {
         if (!ip_read(text, &address) || (address.len == 4) != (q->qtype == RR_A))
             return false;
@@ -166,7 +167,7 @@ void questions_free(struct questions *set)
 const char *question_text(const struct question *q, char *out, size_t size)
 {
     char name[NAME_MAX_TEXT], type[16];
-    name_to_text(q->wire + HEADER, name);
+    name_to_text(q->wire + WIRE_HEADER, name);
     snprintf(out, size, "%s %s", name, rr_type_text(q->qtype, type));
     return out;
 }
@@ -174,9 +175,9 @@ const char *question_text(const struct question *q, char *out, size_t size)
 // Lengths of labels are no letters.
 bool question_is_of(const struct question *q, const uint8_t *message, size_t size)
 {
-    const uint8_t *asked = q->wire + HEADER, *given = message + HEADER;
+    const uint8_t *asked = q->wire + WIRE_HEADER, *given = message + WIRE_HEADER;
     size_t n = q->name_size + 4U;
-    if (size < HEADER + n)
+    if (size < WIRE_HEADER + n)
         return false;
     if (memcmp(asked, given, n) == 0)
         return true;

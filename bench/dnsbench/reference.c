@@ -2,6 +2,7 @@
 #include "dnsbench/reference.h"
 
 #include "dnsbench/digest.h"
+#include "dnsbench/wire.h"
 #include <clusterdns/clock.h>
 #include <errno.h>
 #include <poll.h>
@@ -66,7 +67,7 @@ static void send_question(struct reference *r, const struct window *w, unsigned 
 static void take(struct reference *r, struct window *w, struct check *c, const uint8_t *m, size_t size)
 {
     uint64_t digest;
-    unsigned i = size < 12 ? WINDOW : (uint16_t)((m[0] << 8 | m[1]) - r->id);
+    unsigned i = size < WIRE_HEADER ? WINDOW : (uint16_t)(wire_u16(m) - r->id);
     if (i >= w->n || w->answered[i] || (m[2] & 0x80) == 0 || !question_is_of(&r->set->all[w->question[i]], m, size))
         return;
     w->answered[i] = true;

@@ -5,7 +5,6 @@
 #include <clusterdns/record.h>
 #include <stdlib.h>
 
-#define HEADER 12
 #define POOL_FIRST 1024
 #define NOBODY UINT32_MAX
 #define SINGLE_MAX 2

@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HEADER 12
 #define SPIN_NS 30000                    // what is due sooner is not slept for
 #define LOOK_NS UINT64_C(100000000)      // that it is to stop is noticed at least so often
 #define SETTLE_NS 50000000               // that further answers are waited for at the end
@@ -314,7 +313,7 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
 {
     struct counts *c = &w->results.counts;
     c->bytes_received += size;
-    if (size < HEADER || (message[2] & 0x80) == 0) {
+    if (size < WIRE_HEADER || (message[2] & 0x80) == 0) {
         c->strange++;
         return;
     }

@@ -59,8 +59,10 @@ static void write_report(const char *path, double ms, unsigned lost, const char 
 {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fprintf(file, "{\"format\": 1, \"valid\": %s, \"counts\": {\"sent\": 10000, \"lost\": %u, \"truncated\": 0, \"mismatched\": 0}, \"seconds\": [{}", valid,
-            lost);
+    fprintf(file,
+            "{\"format\": 1, \"valid\": %s, \"counts\": {\"sent\": 10000, \"lost\": %u, \"truncated\": 0, "
+            "\"mismatched\": 0}, \"seconds\": [{}",
+            valid, lost);
     for (int i = 0; i < 12; i++)
         fprintf(file, ",{\"p50\": %.0f, \"p99\": %.0f}", ms * 1e6 * (1 + noise() / 100), 3e6 * (1 + noise() / 100));
     fputs("]}", file);
