@@ -230,25 +230,25 @@ def test_knee_is_between(tmp_path):
     """The server answers the first trial, misses the second one, answers the third, and then nothing any more."""
     faults = ["silent after 100 times 200", "silent after 500"]
     with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=faults) as upstream:
-        arguments = ["--find-knee", "lost<90%", "-r", "1000", "-d", "100ms", "-t", "100ms"]
+        arguments = ["--find-knee", "lost<99.9%", "-r", "1000", "-d", "100ms", "-t", "60ms"]
         run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.port}")
     search = run.json["search"]
     held = [[trial["rate"], trial["holds"]] for trial in search["trials"]]
     failed = [[rate, False] for rate in (4000, 3000, 2500, 2250, 2125, 2062.5) for _ in range(2)]
     assert held == [[1000, True], [2000, False], [2000, True], *failed]
     assert run.status == 0 and (search["knee"], search["ended"]) == (2000, None)
-    assert run.json["options"]["rate"] == 2000 and run.counts["due"] == 200 and run.counts["answered"] > 20
+    assert run.json["options"]["rate"] == 2000 and run.counts["due"] == 200 and run.counts["answered"] > 0
 
 
 def test_max(server, tmp_path):
     """As many questions as brought most, from doubled numbers of them, until that brings no more."""
     began = time.monotonic()
-    run = bench(tmp_path, ["--max", "--unlimited", "-d", "300ms", "-t", "500ms"], at(server))
+    run = bench(tmp_path, ["--max", "--unlimited", "--sockets", "128", "-d", "300ms", "-t", "500ms"], at(server))
     search = run.json["search"]
     trials = search["trials"]
     rates, outstanding = ([trial[name] for trial in trials] for name in ("rate", "outstanding"))
     assert run.status == 0 and search["mode"] == "max" and time.monotonic() - began < 30, run.text
-    assert outstanding == [16 * 2**number for number in range(len(trials))] and len(trials) > 1
+    assert outstanding == [128 * 2**number for number in range(len(trials))] and len(trials) > 1
     for number, rate in enumerate(rates[1:-1], 1):
         assert rate >= 1.03 * max(rates[:number])
     assert rates[-1] < 1.03 * max(rates[:-1]) or "--sockets" in search["ended"]
@@ -271,7 +271,7 @@ def checks(run, case):
         assert f"    wrong: {text}\n" in run.text
 
 
-LOAD = ["-r", "400", "-d", "500ms", "-t", "250ms"]
+LOAD = ["-r", "1000", "-d", "200ms", "-t", "250ms"]
 
 
 @each("checked")
@@ -311,6 +311,8 @@ def test_reference_is_behind(tmp_path):
         arguments = ["-r", "100", "-d", "500ms", "--reference", f"127.0.0.1:{reference.port}"]
         run = Run(tmp_path, arguments, f"127.0.0.1:{upstream.port}")
         wait_for(lambda: upstream.count() > 10, 20, "questions")
+        looks = reference.count() // 2  # the answer that differs is asked for, and the only question in turn
+        wait_for(lambda: reference.count() // 2 > looks, 20, "a look")
         reference.change(records=new)
         run.finish()
     checks(run, {"counts": {"right": 50}})
@@ -332,47 +334,37 @@ def test_manifests(cluster, tmp_path):
     assert report["counts"]["rcodes"]["NXDOMAIN"] > 20
 
 
-@pytest.mark.parametrize("address,wrong", [("10.96.10.80", 0), ("10.96.10.79", 100)], ids=["as served", "changed"])
-def test_changed_manifest(address, wrong, cluster, tmp_path):
-    """Questions are for A and AAAA of one Service."""
+def test_changed_manifest(cluster, tmp_path):
+    """Questions are for A and AAAA of one Service, which the server has another address of."""
     objects = [one for file in sorted(ZONES.iterdir()) for one in yaml.safe_load_all(file.read_text())]
     chosen = [one for one in objects if (one["kind"], one["metadata"]["name"]) in (("Namespace", "shop"), ("Service", "web"))]
-    (tmp_path / "some.yaml").write_text(yaml.safe_dump_all(chosen).replace("10.96.10.80", address))
+    (tmp_path / "some.yaml").write_text(yaml.safe_dump_all(chosen).replace("10.96.10.80", "10.96.10.79"))
     more = [*LOAD, "-t", "2", "--names", "services", "--check"]
     status, report, output = of_manifests(tmp_path, cluster, tmp_path / "some.yaml", *more)
-    assert status == (5 if wrong else 0), output
-    examples = ["wrong: web.shop.svc.cluster.local. A"] if wrong else []
-    assert report["check"] == {"right": 200 - wrong, "wrong": wrong, "stale": 0, "unjudged": 0, "examples": examples}
+    expected = {"right": 100, "wrong": 100, "stale": 0, "unjudged": 0, "examples": ["wrong: web.shop.svc.cluster.local. A"]}
+    assert status == 5 and report["check"] == expected, output
 
 
-@pytest.mark.parametrize("size", [6000, 60000])
-def test_large_answers(size, tmp_path):
-    """As large as UDP has them, of the server and of the reference server: all are the same."""
-    with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=[f"big {size}"]) as upstream:
+def test_large_answers(tmp_path):
+    """Of the server, and of the reference server: all are the same."""
+    with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=["big 6000"]) as upstream:
         address = f"127.0.0.1:{upstream.port}"
-        run = bench(tmp_path, ["-r", "100", "-d", "200ms", "--edns", "65535", "--reference", address], address)
-    checks(run, {"counts": {"right": 20}})
-    assert run.counts["truncated"] == run.counts["lost"] == 0 and run.counts["bytes_received"] > 20 * size
+        run = bench(tmp_path, ["-r", "50", "-d", "200ms", "--edns", "65535", "--reference", address], address)
+    checks(run, {"counts": {"right": 10}})
+    assert run.counts["truncated"] == run.counts["lost"] == 0 and run.counts["bytes_received"] > 60000
 
 
 EXTENDED = ["rcode BADVERS for vers.example.", "rcode 23 for cookie.example.", "rcode 100 for nameless.example."]
 
 
 def test_extended_rcodes(tmp_path):
-    """Those whose upper bits are in OPT."""
+    """Those whose upper bits are in OPT: BADVERS is not NOERROR without records."""
+    ask = "vers.example A NODATA\ncookie.example A BADCOOKIE\nnameless.example A\na.example A NXDOMAIN"
     with Upstream(faults=EXTENDED) as upstream:
-        ask = "vers.example A\ncookie.example A\nnameless.example A\na.example A"
-        run = bench(tmp_path, [*LOAD, "-t", "2", "--edns", "1232"], f"127.0.0.1:{upstream.port}", ask=ask)
+        run = bench(tmp_path, [*LOAD, "-t", "2", "--edns", "1232", "--check"], f"127.0.0.1:{upstream.port}", ask=ask)
     assert run.counts["rcodes"] == {"BADVERS": 50, "BADCOOKIE": 50, "other": 50, "NXDOMAIN": 50}
     assert re.search("BADVERS +50 +25.00 %", run.text)
-
-
-def test_extended_rcodes_are_checked(tmp_path):
-    """BADVERS is not NOERROR without records."""
-    with Upstream(faults=EXTENDED) as upstream:
-        ask = "vers.example A NODATA\ncookie.example A BADCOOKIE"
-        run = bench(tmp_path, [*LOAD, "-t", "2", "--edns", "1232", "--check"], f"127.0.0.1:{upstream.port}", ask=ask)
-    checks(run, {"counts": {"right": 100, "wrong": 100}, "wrong": ["vers.example. A"]})
+    checks(run, {"counts": {"right": 100, "wrong": 50, "unjudged": 50}, "wrong": ["vers.example. A"]})
 
 
 # ---- what is written
