@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from html.parser import HTMLParser
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -15,12 +16,14 @@ sys.path[:0] = [str(folder) for folder in (HERE, HERE.parents[1] / "cluster", HE
 import browser  # noqa: E402
 import pytest  # noqa: E402
 import yaml  # noqa: E402
-from bench import Run, Simulated, bench, percentile, plain  # noqa: E402
-from processes import free_port  # noqa: E402
+import servers  # noqa: E402
+from bench import Manual, Run, Simulated, bench, man_page, note_options, percentile, plain  # noqa: E402
+from processes import free_port, wait_for  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 CASES = yaml.safe_load((HERE / "cases.yaml").read_text())
 MS = 1e6
+ZONES = Path(servers.ROOT) / "zones" / "example-cluster"
 NOISE_MS = 3  # by which two processes may differ about a delay on a busy machine
 
 
@@ -34,6 +37,13 @@ def server(tmp_path_factory):
     running = Simulated(tmp_path_factory.mktemp("simulated"))
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """clusterdns with the example cluster."""
+    with servers.clusterdns(servers.corefile("pods verified", source=f"manifests {ZONES}")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -190,6 +200,173 @@ def test_outstanding_are_as_many(simulated, tmp_path):
     assert most == 10
 
 
+@each("queries")
+def test_queries(case, server, tmp_path):
+    run = bench(tmp_path, ["-d", "20", *case["arguments"].split()], at(server), ask="a.example. A")
+    assert run.status == 0 and run.json["took_ns"] < 10e9, run.text
+    assert run.json["lookups" if "lookups" in run.json else "counts"]["due"] == case["asked"]
+    asked = case["asked"] * (2 if "lookups" in run.json else 1)
+    assert [run.counts[name] for name in ("due", "sent", "answered", "unsent", "lost")] == [asked] * 3 + [0] * 2
+    assert run.json["options"]["queries"] == int(re.search(r"--queries (\d+)", case["arguments"])[1])
+
+
+# ---- searches
+
+
+@each("knees")
+def test_knee(case, server, tmp_path):
+    run = bench(tmp_path, case["arguments"].split(), at(server), ask=case.get("ask", "a.example A"))
+    search = run.json["search"]
+    assert [[trial["rate"], trial["outcome"]] for trial in search["trials"]] == case["trials"]
+    assert all(trial["holds"] == (trial["outcome"] == "holds") for trial in search["trials"])
+    assert (search["mode"], search["objective"]) == ("knee", case["arguments"].split()[1])
+    assert search["knee"] == case["knee"] and search["ended"] == case["ended"]
+    assert run.status == (0 if case["knee"] else 3), run.text
+    assert f"ended: {case['ended']}" in run.text and f"knee: {case['knee'] or 'none'}" in run.text
+    assert run.json["options"]["rate"] == case["reported"]
+
+
+def test_knee_is_between(tmp_path):
+    """The server answers the first trial, misses the second one, answers the third, and then nothing any more."""
+    faults = ["silent after 100 times 200", "silent after 500"]
+    with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=faults) as upstream:
+        arguments = ["--find-knee", "lost<99.9%", "-r", "1000", "-d", "100ms", "-t", "60ms"]
+        run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.port}")
+    search = run.json["search"]
+    held = [[trial["rate"], trial["holds"]] for trial in search["trials"]]
+    failed = [[rate, False] for rate in (4000, 3000, 2500, 2250, 2125, 2062.5) for _ in range(2)]
+    assert held == [[1000, True], [2000, False], [2000, True], *failed]
+    assert run.status == 0 and (search["knee"], search["ended"]) == (2000, None)
+    assert run.json["options"]["rate"] == 2000 and run.counts["due"] == 200 and run.counts["answered"] > 0
+
+
+def test_max(server, tmp_path):
+    """As many questions as brought most, from doubled numbers of them, until that brings no more."""
+    began = time.monotonic()
+    run = bench(tmp_path, ["--max", "--unlimited", "--sockets", "128", "-d", "300ms", "-t", "500ms"], at(server))
+    search = run.json["search"]
+    trials = search["trials"]
+    rates, outstanding = ([trial[name] for trial in trials] for name in ("rate", "outstanding"))
+    assert run.status == 0 and search["mode"] == "max" and time.monotonic() - began < 30, run.text
+    assert outstanding == [128 * 2**number for number in range(len(trials))] and len(trials) > 1
+    for number, rate in enumerate(rates[1:-1], 1):
+        assert rate >= 1.03 * max(rates[:number])
+    assert rates[-1] < 1.03 * max(rates[:-1]) or "--sockets" in search["ended"]
+    assert run.json["options"]["outstanding"] == outstanding[rates.index(max(rates))]
+    assert run.json["options"]["duration_ns"] == 300 * MS and all(0 <= trial["busy"] <= 1 for trial in trials)
+
+
+# ---- are answers right?
+
+
+def checks(run, case):
+    """What became of them is what the case says; counts that it does not name are 0."""
+    checked = dict(run.json["check"])
+    assert sorted(checked.pop("examples")) == sorted(f"wrong: {text}" for text in case.get("wrong", [])), run.text
+    assert checked == dict.fromkeys(checked, 0) | case["counts"], run.text
+    assert run.status == (5 if case.get("wrong") else 0), run.text
+    for name, count in case["counts"].items():
+        assert re.search(rf"{'not judged' if name == 'unjudged' else name} +{count} ", run.text), run.text
+    for text in case.get("wrong", []):
+        assert f"    wrong: {text}\n" in run.text
+
+
+LOAD = ["-r", "1000", "-d", "200ms", "-t", "250ms"]
+
+
+@each("checked")
+def test_check(case, server, cluster, tmp_path):
+    to = cluster if case.get("of") == "cluster" else server
+    timeout = ["-t", "2"] if to is cluster else []
+    run = bench(tmp_path, [*LOAD, "--check", *timeout, *case.get("arguments", "").split()], at(to), ask=case["ask"])
+    checks(run, case)
+
+
+@each("references")
+def test_reference(case, server, tmp_path):
+    ask = "a.example A\nb.example A\nnone-c.example A\nd.example A"
+    with Upstream(records=case["records"]) as upstream:
+        run = bench(tmp_path, [*LOAD, "-t", "2", "--reference", f"127.0.0.1:{upstream.port}"], at(server), ask=ask)
+    checks(run, case)
+
+
+def test_stale(server, tmp_path):
+    """The reference server has gone on, and the server has not."""
+    with Upstream(records=["a.example. 60 IN A 192.0.2.1"]) as upstream:
+        arguments = ["-r", "100", "-d", "2500ms", "--reference", f"127.0.0.1:{upstream.port}"]
+        run = Run(tmp_path, arguments, at(server))
+        wait_for(lambda: upstream.count() > 1, 20, "a second look")
+        upstream.change(records=["a.example. 60 IN A 192.0.2.2"])
+        run.finish()
+    checked = run.json["check"]
+    assert run.status == 5 and checked["examples"] == ["stale: a.example. A"], run.text
+    assert checked["stale"] > 20 and checked["right"] > 20 and checked["stale"] + checked["right"] == 250
+    assert re.search(rf"stale +{checked['stale']} ", run.text)
+
+
+def test_reference_is_behind(tmp_path):
+    """What the reference server says only after the answer is right."""
+    old, new = (["a.example. 60 IN A " + address] for address in ("192.0.2.1", "192.0.2.2"))
+    with Upstream(records=old) as reference, Upstream(records=new) as upstream:
+        arguments = ["-r", "100", "-d", "500ms", "--reference", f"127.0.0.1:{reference.port}"]
+        run = Run(tmp_path, arguments, f"127.0.0.1:{upstream.port}")
+        wait_for(lambda: upstream.count() > 10, 20, "questions")
+        looks = reference.count() // 2  # the answer that differs is asked for, and the only question in turn
+        wait_for(lambda: reference.count() // 2 > looks, 20, "a look")
+        reference.change(records=new)
+        run.finish()
+    checks(run, {"counts": {"right": 50}})
+
+
+def of_manifests(folder, cluster, manifests, *more):
+    """A run with names of a cluster, and no file of questions."""
+    status, output, errors = plain(
+        folder, ["--manifests", manifests, *more, "--max-lag", "10s", "--json", "json", "--html", "page.html", at(cluster)]
+    )
+    assert (folder / "json").exists(), output + errors
+    return status, json.loads((folder / "json").read_text()), output
+
+
+def test_manifests(cluster, tmp_path):
+    more = ["-r", "1000", "-d", "500ms", "--missing", "20", "--order", "uniform", "--check"]
+    status, report, output = of_manifests(tmp_path, cluster, ZONES, *more)
+    assert status == 0 and report["check"] == {"right": 500, "wrong": 0, "stale": 0, "unjudged": 0, "examples": []}, output
+    assert report["counts"]["rcodes"]["NXDOMAIN"] > 20
+
+
+def test_changed_manifest(cluster, tmp_path):
+    """Questions are for A and AAAA of one Service, which the server has another address of."""
+    objects = [one for file in sorted(ZONES.iterdir()) for one in yaml.safe_load_all(file.read_text())]
+    chosen = [one for one in objects if (one["kind"], one["metadata"]["name"]) in (("Namespace", "shop"), ("Service", "web"))]
+    (tmp_path / "some.yaml").write_text(yaml.safe_dump_all(chosen).replace("10.96.10.80", "10.96.10.79"))
+    more = [*LOAD, "-t", "2", "--names", "services", "--check"]
+    status, report, output = of_manifests(tmp_path, cluster, tmp_path / "some.yaml", *more)
+    expected = {"right": 100, "wrong": 100, "stale": 0, "unjudged": 0, "examples": ["wrong: web.shop.svc.cluster.local. A"]}
+    assert status == 5 and report["check"] == expected, output
+
+
+def test_large_answers(tmp_path):
+    """Of the server, and of the reference server: all are the same."""
+    with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=["big 6000"]) as upstream:
+        address = f"127.0.0.1:{upstream.port}"
+        run = bench(tmp_path, ["-r", "50", "-d", "200ms", "--edns", "65535", "--reference", address], address)
+    checks(run, {"counts": {"right": 10}})
+    assert run.counts["truncated"] == run.counts["lost"] == 0 and run.counts["bytes_received"] > 60000
+
+
+EXTENDED = ["rcode BADVERS for vers.example.", "rcode 23 for cookie.example.", "rcode 100 for nameless.example."]
+
+
+def test_extended_rcodes(tmp_path):
+    """Those whose upper bits are in OPT: BADVERS is not NOERROR without records."""
+    ask = "vers.example A NODATA\ncookie.example A BADCOOKIE\nnameless.example A\na.example A NXDOMAIN"
+    with Upstream(faults=EXTENDED) as upstream:
+        run = bench(tmp_path, [*LOAD, "-t", "2", "--edns", "1232", "--check"], f"127.0.0.1:{upstream.port}", ask=ask)
+    assert run.counts["rcodes"] == {"BADVERS": 50, "BADCOOKIE": 50, "other": 50, "NXDOMAIN": 50}
+    assert re.search("BADVERS +50 +25.00 %", run.text)
+    checks(run, {"counts": {"right": 100, "wrong": 50, "unjudged": 50}, "wrong": ["vers.example. A"]})
+
+
 # ---- what is written
 
 
@@ -310,7 +487,81 @@ def test_page_in_a_browser(written, tmp_path):
     assert {"90 %", "99 %", "10.00 ms"} <= set(latency["labels"]), latency["labels"]
 
 
+class Page(HTMLParser):
+    """`tables` and `plots` by id, `texts` of paragraphs; elements are closed as they were opened."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tables, self.plots, self.texts = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        if tag != "meta":
+            self.open.append(tag)
+        if tag in ("table", "svg"):
+            (self.tables if tag == "table" else self.plots).append(dict(attributes)["id"])
+        if tag == "p":
+            self.texts.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "p" in self.open:
+            self.texts[-1] += data
+
+
+def check_members(value, members, manual, mode, where):
+    """Those that docs/dnsbench.md has, and no others. Those of lists are in some of the items."""
+    only = {member: re.match(r"of `(knee|max)`", said) for member, said in members.items()}
+    assert set(value) == {member for member, found in only.items() if found is None or found[1] == mode}, where
+    for member, inner in value.items():
+        names = set(inner) if isinstance(inner, dict) else {name for item in inner for name in item} if is_list(inner) else None
+        if where == "report" and member in manual.members:
+            check_members(inner, manual.members[member], manual, mode, member)
+        elif names is not None and member != "rcodes":
+            known = manual.distribution if member.endswith("_ns") else manual.inside(members[member], mode)
+            assert names == set(known), f"{where}.{member}"
+
+
+def is_list(value):
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
+
+
+@each("sections")
+def test_every_member_is_documented(case, cluster, tmp_path):
+    manual, manifests = Manual(), tmp_path / "a & <b>"
+    manifests.symlink_to(ZONES)
+    more = case["arguments"].replace("@PID@", str(cluster.process.pid)).split()
+    status, report, output = of_manifests(tmp_path, cluster, manifests, "-r", "500", "-d", "200ms", *more)
+    assert status == 0, output
+    asked_for = {name: "" for name in case["sections"]}
+    check_members(report, manual.members["report"] | asked_for, manual, case.get("mode"), "report")
+    assert report["options"]["questions"] == str(manifests)
+    page = Page((tmp_path / "page.html").read_text())
+    assert page.texts[0] == str(manifests)
+    assert page.tables == ["times", "counts", *case.get("tables", [])]
+    assert page.plots == ["latency", "rate", *case.get("plots", [])]
+
+
 # ---- arguments, failures, compare
+
+
+def test_options_are_the_same_everywhere(tmp_path):
+    """In docs/dnsbench.md, the man page and the help; and they take a value if they are said to."""
+    manual, (options, letters) = Manual(), man_page()
+    assert manual.options | {"--help": "", "--version": ""} == options and manual.letters == letters
+    _, text, _ = plain(tmp_path, ["--help"])
+    text, helped, short = text.partition("\n\n")[2].partition("Exit status")[0], {}, {}
+    found = re.findall(r"(-[a-z])(?=,)|(--[a-z-]+)(?: ([A-Z][^\s;)]*))?", text)
+    note_options([letter or f"{name} {argument.rstrip(':,')}".strip() for letter, name, argument in found], helped, short)
+    assert set(helped) == set(options) and short == letters
+    assert {name: options[name] for name, argument in helped.items() if argument} == {n: a for n, a in helped.items() if a}
+    for name, argument in options.items():
+        _, _, errors = plain(tmp_path, [name])
+        assert ("needs a value" in errors) == bool(argument) and "there is no option" not in errors, name
 
 
 @pytest.fixture
@@ -344,10 +595,11 @@ def test_late_generator_is_no_measurement(server, tmp_path):
 
 
 def a_report(p50, p99, lost=0, spread=0.01, seconds=12, valid=True):
-    """As --json writes it; p50 and p99 go up and down from second to second."""
+    """As --json writes it; p50 and p99 go up and down from second to second, and behind the last one is none."""
     waves = [1 + spread * (number % 5 - 2) / 2 for number in range(seconds)]
     counts = {"sent": 10000, "lost": lost, "truncated": 0, "mismatched": 0}
     each_second = [{"p50": int(p50 * MS * wave), "p99": int(p99 * MS * wave)} for wave in waves]
+    each_second.append({"due": 0, "answered": 0, "lost": 0})
     return json.dumps({"format": 1, "valid": valid, "counts": counts, "seconds": each_second})
 
 
