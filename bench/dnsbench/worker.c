@@ -17,10 +17,10 @@
 #define LOOK_NS UINT64_C(100000000)      // that it is to stop is noticed at least so often
 #define SETTLE_NS 50000000               // that further answers are waited for at the end
 #define PATIENCE_NS UINT64_C(1000000000) // for what is on its way, when the run is ended early
-#define REST_NS UINT64_C(5000000000)
-#define STUCK_NS 1000000  // after which a flow is looked for again
-#define EXPIRE_NS 1000000 // between two looks for what has waited too long
-#define BUFFER (4 << 20)  // bytes of a socket's buffers that are asked for
+#define REST_NS UINT64_C(5000000000)     // for which the id of a lost question is not given again
+#define STUCK_NS 1000000                 // after which a flow is looked for again
+#define EXPIRE_NS 1000000                // between two looks for what has waited too long
+#define BUFFER (4 << 20)                 // bytes of a socket's buffers that are asked for
 #define NEVER UINT64_MAX
 
 enum state { FREE, WAITING, ANSWERED, LOST };
