@@ -81,10 +81,10 @@ static int on_open(struct worker *w, struct flow *f)
     return 0;
 }
 
-static bool on_ready(struct worker *w, struct flow *f)
+static unsigned room(struct worker *w, struct flow *f)
 {
     (void)w, (void)f;
-    return true;
+    return WORKER_BATCH;
 }
 
 static void on_close(struct flow *f)
@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct transport transport = {
-        .flow_size = sizeof(struct flow), .open = on_open, .ready = on_ready, .send = on_send, .close = on_close};
+        .flow_size = sizeof(struct flow), .open = on_open, .room = room, .send = on_send, .close = on_close};
     static const struct question_options options = {.rd = true};
     static struct questions questions;
     char text[] = "a.example A\nb.example SRV\n. NS\n", error[QUESTIONS_ERROR_MAX];
