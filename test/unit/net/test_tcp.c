@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tcp_test.h"
 
+#include "base/siphash.h"
+#include "net/connection.h"
+
 static void idle_connection_is_closed(void **state)
 {
     (void)state;
@@ -158,6 +161,20 @@ static void longest_idle_gives_way(void **state)
     close_script(s);
 }
 
+// Addresses that are of different crowds, 127.0.0.1 first: crowds are told apart by a hash whose key is the process's
+// own.
+static void addresses_apart(char out[][INET_ADDRSTRLEN], unsigned n)
+{
+    uint64_t seen[CROWDS / 64] = {0};
+    for (unsigned i = 0, host = 1; i < n; host++) {
+        struct in_addr address = {.s_addr = htonl(INADDR_LOOPBACK - 1 + host)};
+        uint64_t crowd = siphash13(siphash_process_key(), &address, sizeof(address)) % CROWDS;
+        if ((seen[crowd / 64] >> crowd % 64 & 1) == 0)
+            inet_ntop(AF_INET, &address, out[i++], INET_ADDRSTRLEN);
+        seen[crowd / 64] |= UINT64_C(1) << crowd % 64;
+    }
+}
+
 // A client that waits for answers on all connections does not keep others out: each may have an eighth.
 static void a_crowd_gives_way(void **state)
 {
@@ -167,19 +184,21 @@ static void a_crowd_gives_way(void **state)
     limits.connections = CONNECTIONS;
     struct script *s = open_script("127.0.0.1", &limits);
     int crowd[CONNECTIONS], others[PART];
+    char from[2][INET_ADDRSTRLEN];
+    addresses_apart(from, 2);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
         crowd[i] = client_to(s);
         put_message(s, crowd[i], "H");
         RUN_UNTIL(&s->loop, s->nheld == i + 1);
     }
     for (unsigned i = 0; i < PART; i++) {
-        others[i] = client_from(s, "127.0.0.2");
+        others[i] = client_from(s, from[1]);
         put_message(s, others[i], "H");
         RUN_UNTIL(&s->loop, s->nheld == CONNECTIONS + i + 1);
         expect_reset(s, crowd[i]);
     }
     assert_int_equal(COUNTED(s, tcp_rejected), 0);
-    int more = client_from(s, "127.0.0.2"), again = client_to(s);
+    int more = client_from(s, from[1]), again = client_to(s);
     RUN_UNTIL(&s->loop, COUNTED(s, tcp_rejected) == 2);
     expect_end(s, more);
     expect_end(s, again);
@@ -209,11 +228,11 @@ static void no_crowd_no_room(void **state)
     struct tcp_limits limits = tcp_limits_default;
     limits.connections = 8;
     struct script *s = open_script("127.0.0.1", &limits);
+    char from[9][INET_ADDRSTRLEN];
     int fds[9];
+    addresses_apart(from, 9);
     for (unsigned i = 0; i < 9; i++) {
-        char from[] = "127.0.0.2";
-        from[sizeof(from) - 2] = (char)('1' + i);
-        fds[i] = client_from(s, from);
+        fds[i] = client_from(s, from[i]);
         put_message(s, fds[i], "H");
         RUN_UNTIL(&s->loop, s->nheld == i + 1 || COUNTED(s, tcp_rejected) == 1);
     }
