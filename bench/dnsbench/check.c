@@ -175,7 +175,7 @@ static void settle(struct check *c)
 // Waits for the next look. True: it is over.
 static bool sleep_until(struct check *c, uint64_t until)
 {
-    const struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+    const struct timespec at = clock_timespec(until);
     pthread_mutex_lock(&c->mutex);
     while (!c->over && pthread_cond_timedwait(&c->wake, &c->mutex, &at) == 0)
         ;
@@ -215,15 +215,12 @@ static void release(struct check *c)
 int check_new(const struct questions *set, unsigned threads, const struct check_source *source, struct check **out,
               char *error)
 {
-    pthread_condattr_t monotonic;
     struct check *c = calloc(1, sizeof *c);
     if (c == NULL)
         return CDNS_ENOMEM;
     *c = (struct check){.set = set, .source = *source, .threads = threads};
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&c->mutex, NULL);
-    pthread_cond_init(&c->wake, &monotonic);
+    thread_condition_init(&c->wake);
     c->lanes = aligned_alloc(64, threads * sizeof *c->lanes);
     c->expected = calloc(set->n, sizeof *c->expected);
     c->pending = calloc(PENDING_MAX, sizeof *c->pending);

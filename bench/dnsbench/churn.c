@@ -7,7 +7,6 @@
 #include <clusterdns/name.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -137,7 +136,7 @@ static void listen_until(struct churn *c, uint64_t until)
     for (int i = 0; i < SOCKETS; i++)
         fds[1 + i] = (struct pollfd){.fd = c->sockets[i], .events = POLLIN};
     uint64_t now = clock_monotonic_ns(), left = until > now ? until - now : 0, count;
-    const struct timespec time = {.tv_nsec = (long)left};
+    const struct timespec time = clock_timespec(left);
     if (ppoll(fds, SOCKETS + 1, &time, NULL) <= 0)
         return;
     if (fds[0].revents != 0)
@@ -198,7 +197,7 @@ static bool wait_until(struct churn *c, uint64_t until)
         if (c->stop || (now >= until && !full))
             return !c->stop;
         uint64_t next = now >= until ? now + LOOK_NS : until;
-        const struct timespec at = {.tv_sec = (time_t)(next / 1000000000), .tv_nsec = (long)(next % 1000000000)};
+        const struct timespec at = clock_timespec(next);
         pthread_cond_timedwait(&c->stopped, &c->lock, &at);
     }
 }
@@ -226,24 +225,10 @@ static void *write_on(void *arg)
 
 // --- life
 
-static int fail(char *error, const char *fmt, ...) CDNS_PRINTF(2, 3);
-static int fail(char *error, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(error, CHURN_ERROR_MAX, fmt, args);
-    va_end(args);
-    return CDNS_ECONFIG;
-}
-
 static int open_locks(struct churn *c)
 {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->stopped, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_condition_init(&c->stopped);
     c->arena = arena_new(ANSWER_MEMORY);
     uint64_t timeout = c->options->timeout_ns;
     int rc = track_init(&c->track, timeout > PATIENCE_NS ? timeout : PATIENCE_NS);
@@ -256,7 +241,7 @@ static int open_sockets(struct churn *c, char *error)
     bool good = c->wake >= 0;
     for (int i = 0; good && i < SOCKETS; i++)
         good = (c->sockets[i] = worker_socket(c->load, SOCK_DGRAM)) >= 0;
-    return good ? 0 : fail(error, "a socket for --churn could not be opened: %s", strerror(errno));
+    return good ? 0 : churn_fail(error, "a socket for --churn could not be opened: %s", strerror(errno));
 }
 
 static int make(const struct options *o, const struct load *load, struct churn **out, char *error)
@@ -276,7 +261,7 @@ static int make(const struct options *o, const struct load *load, struct churn *
     if (rc == 0)
         rc = open_sockets(c, error);
     if (rc == 0 && name_from_text(churn_objects_name(c->objects), c->qname) != 0)
-        rc = fail(error, "--zone %s: this is no zone's name", o->zone);
+        rc = churn_fail(error, "--zone %s: this is no zone's name", o->zone);
     c->question = (struct message_question){.qname = c->qname, .qtype = RR_A, .qclass = CLASS_IN, .rd = true};
     return rc;
 }
@@ -291,14 +276,15 @@ static int explain(struct churn *c, char *error)
     char server[ADDRESS_TEXT_MAX], rcode[16];
     address_text(&c->load->server, server);
     if (r->answered == 0)
-        return fail(error, "%s does not answer over UDP, which --churn asks it over", server);
+        return churn_fail(error, "%s does not answer over UDP, which --churn asks it over", server);
     if (r->wrong < r->answered)
-        return fail(error, "%s shows no change of %s for 10 s: does it watch the API, or cache for longer?", server,
-                    name);
-    return fail(error,
-                "%s does not know %s 10 s after its Service was created (%s, or another address): is it a server of "
-                "the cluster that --kubeconfig and --context name, and is --zone %s the cluster's zone?",
-                server, name, rcode_text((uint16_t)c->rcode, rcode), c->options->zone);
+        return churn_fail(error, "%s shows no change of %s for 10 s: does it watch the API, or cache for longer?",
+                          server, name);
+    return churn_fail(
+        error,
+        "%s does not know %s 10 s after its Service was created (%s, or another address): is it a server of "
+        "the cluster that --kubeconfig and --context name, and is --zone %s the cluster's zone?",
+        server, name, rcode_text((uint16_t)c->rcode, rcode), c->options->zone);
 }
 
 // Waits, with the lock held before and after, until the first change is seen.
@@ -312,7 +298,7 @@ static int wait_for_first(struct churn *c, const volatile sig_atomic_t *interrup
         pthread_mutex_lock(&c->lock);
     }
     if (*interrupted)
-        return fail(error, "interrupted");
+        return churn_fail(error, "interrupted");
     return c->track.results.seen > 0 ? 0 : explain(c, error);
 }
 
@@ -320,7 +306,7 @@ static int wait_for_first(struct churn *c, const volatile sig_atomic_t *interrup
 static int begin_asking(struct churn *c, const volatile sig_atomic_t *interrupted, char *error)
 {
     if (thread_start(&c->asker, "churn-ask", ask_on, c) != 0)
-        return fail(error, "a thread for --churn could not be started");
+        return churn_fail(error, "a thread for --churn could not be started");
     c->asking = true;
     pthread_mutex_lock(&c->lock);
     int rc = write_one(c, error);

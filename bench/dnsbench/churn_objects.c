@@ -23,8 +23,7 @@ struct churn_objects {
     bool there[OBJECTS]; // or perhaps there
 };
 
-static int fail(char *error, const char *fmt, ...) CDNS_PRINTF(2, 3);
-static int fail(char *error, const char *fmt, ...)
+int churn_fail(char *error, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -46,7 +45,7 @@ int churn_objects_new(const struct options *o, struct churn_objects **out, char 
 {
     size_t zone = strlen(o->zone);
     if (!is_label(o->namespace_))
-        return fail(error, "--namespace %s: no namespace can be called that", o->namespace_);
+        return churn_fail(error, "--namespace %s: no namespace can be called that", o->namespace_);
     struct churn_objects *c = calloc(1, sizeof *c);
     if (c == NULL)
         return CDNS_ENOMEM;
@@ -100,20 +99,22 @@ static int send_request(const struct churn_objects *c, const char *method, const
 static int explain(const struct churn_objects *c, int rc, const char *said, char *error)
 {
     if (rc == CDNS_EDENIED)
-        return fail(error,
-                    "%s\n  --churn needs the verbs create and delete on services and create, patch and delete on "
-                    "endpointslices (discovery.k8s.io) in the namespace %s: give the user of the kubeconfig a Role "
-                    "that has them, or name another --kubeconfig, --context or --namespace",
-                    said, c->namespace_);
+        return churn_fail(
+            error,
+            "%s\n  --churn needs the verbs create and delete on services and create, patch and delete on "
+            "endpointslices (discovery.k8s.io) in the namespace %s: give the user of the kubeconfig a Role "
+            "that has them, or name another --kubeconfig, --context or --namespace",
+            said, c->namespace_);
     if (rc == CDNS_ENOENT)
-        return fail(error, "%s\n  --churn changes objects in the namespace %s: create it, or say --namespace NAME",
-                    said, c->namespace_);
+        return churn_fail(error,
+                          "%s\n  --churn changes objects in the namespace %s: create it, or say --namespace NAME", said,
+                          c->namespace_);
     if (rc == CDNS_EEXIST)
-        return fail(error,
-                    "%s\n  an earlier run has left it behind: kubectl delete -n %s service/%s endpointslice/%s "
-                    "--ignore-not-found",
-                    said, c->namespace_, c->name, c->name);
-    return fail(error, "%s", said);
+        return churn_fail(error,
+                          "%s\n  an earlier run has left it behind: kubectl delete -n %s service/%s endpointslice/%s "
+                          "--ignore-not-found",
+                          said, c->namespace_, c->name, c->name);
+    return churn_fail(error, "%s", said);
 }
 
 static void address_of(uint32_t number, char out[16])
@@ -176,9 +177,9 @@ int churn_objects_delete(struct churn_objects *c, char *error)
         int rc = c->there[i] ? send_request(c, "DELETE", c->path[i], NULL, said) : 0;
         c->there[i] = rc != 0 && rc != CDNS_ENOENT;
         if (c->there[i])
-            result =
-                fail(error, "%s\n  left behind: kubectl delete -n %s service/%s endpointslice/%s --ignore-not-found",
-                     said, c->namespace_, c->name, c->name);
+            result = churn_fail(
+                error, "%s\n  left behind: kubectl delete -n %s service/%s endpointslice/%s --ignore-not-found", said,
+                c->namespace_, c->name, c->name);
     }
     return result;
 }

@@ -11,6 +11,9 @@
 
 struct churn_objects;
 
+/// Writes why --churn cannot be to `error` (CHURN_ERROR_MAX bytes), and returns CDNS_ECONFIG.
+int churn_fail(char *error, const char *fmt, ...) CDNS_PRINTF(2, 3);
+
 /// Reads the kubeconfig, and nothing else. CDNS_ECONFIG: what is wrong and what to do is in `error` (CHURN_ERROR_MAX
 /// bytes); CDNS_ENOMEM.
 int churn_objects_new(const struct options *o, struct churn_objects **out, char *error) CDNS_MUSTCHECK;

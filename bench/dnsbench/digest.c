@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/digest.h"
 
+#include "base/splitmix.h"
 #include "dnsbench/wire.h"
 #include <clusterdns/name.h>
 #include <clusterdns/record.h>
@@ -25,13 +26,6 @@ static uint64_t hash_lower(uint64_t h, const uint8_t *data, size_t size)
     for (size_t i = 0; i < size; i++)
         h = (h ^ (uint8_t)tolower(data[i])) * UINT64_C(0x100000001b3);
     return h;
-}
-
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
 }
 
 // Bytes before the name in these types' rdata; -1: there is none, or none that may be compressed.
@@ -60,7 +54,7 @@ uint64_t digest_with(uint64_t digest, const uint8_t *owner, uint16_t type, const
     h = hash_lower(h, owner, name_length(owner));
     h = hash(h, rdata, fixed);
     h = hash_lower(h, rdata + fixed, rdata_size - fixed);
-    return digest + mix(h);
+    return digest + splitmix_mix(h);
 }
 
 // The rdata of a record without compression; false: malformed.

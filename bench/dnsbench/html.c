@@ -283,7 +283,7 @@ static void table_of_counts(const struct run *run, FILE *file)
 
 int html_write(const struct run *run, FILE *file)
 {
-    char reasons[REPORT_REASONS][160], server[ADDRESS_TEXT_MAX];
+    char reasons[REPORT_REASONS][REPORT_REASON_MAX], server[ADDRESS_TEXT_MAX];
     unsigned invalid = report_invalid(run, reasons);
     fputs(head, file);
     fprintf(file, "<h1>%s</h1>\n<p>", address_text(&run->options->server, server));

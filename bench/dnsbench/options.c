@@ -153,12 +153,11 @@ static char *cut(char *text)
 
 static int read_schedule(const char *text, struct schedule_plan *p, char *error)
 {
-    static const char *const names[] = {"constant", "poisson", "burst", "ramp", "step"};
     char copy[128];
     snprintf(copy, sizeof copy, "%s", text);
     char *first = cut(copy), *second = first != NULL ? cut(first) : NULL;
-    size_t form = 0;
-    while (form < sizeof names / sizeof names[0] && strcmp(copy, names[form]) != 0)
+    unsigned form = 0;
+    while (schedule_form_text(form) != NULL && strcmp(copy, schedule_form_text(form)) != 0)
         form++;
     p->form = (enum schedule_form)form;
     if (form <= SCHEDULE_POISSON && first == NULL)

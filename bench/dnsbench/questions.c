@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/questions.h"
 
+#include "base/splitmix.h"
 #include "dnsbench/wire.h"
 
 #include "dnsbench/digest.h"
@@ -189,18 +190,10 @@ bool question_is_of(const struct question *q, const uint8_t *message, size_t siz
 
 // --- the order
 
-static uint64_t draw(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
 void questions_shuffle(struct questions *set, uint64_t seed)
 {
     for (size_t left = set->n; left > 1; left--) {
-        size_t i = (size_t)((draw(&seed) >> 32) * left >> 32);
+        size_t i = (size_t)((splitmix_next(&seed) >> 32) * left >> 32);
         struct question last = set->all[left - 1];
         set->all[left - 1] = set->all[i];
         set->all[i] = last;
@@ -260,7 +253,7 @@ void picker_begin(struct picker *p, enum pick_order order, const struct alias *t
 {
     *p = (struct picker){.order = order, .n = n, .next = part % n, .step = parts % n, .table = table};
     p->random = seed ^ (uint64_t)(part + 1) << 32;
-    (void)draw(&p->random);
+    (void)splitmix_next(&p->random);
 }
 
 size_t picker_next(struct picker *p)
@@ -271,7 +264,7 @@ size_t picker_next(struct picker *p)
         p->next -= p->next >= p->n ? p->n : 0;
         return place;
     }
-    uint64_t random = draw(&p->random);
+    uint64_t random = splitmix_next(&p->random);
     size_t place = (size_t)((random >> 32) * p->n >> 32);
     if (p->order == PICK_ZIPF && (uint32_t)random >= p->table[place].below)
         place = p->table[place].other;

@@ -41,28 +41,29 @@ bool report_late(const struct run *run)
     return run->options->outstanding == 0 && histogram_percentile(run->results->lag, 99) > run->options->max_lag_ns;
 }
 
-unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160])
+unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][REPORT_REASON_MAX])
 {
     const struct results *r = run->results;
     const struct options *o = run->options;
     char lag[16], bound[16];
     unsigned n = 0;
     if (report_late(run))
-        snprintf(reasons[n++], 160,
+        snprintf(reasons[n++], REPORT_REASON_MAX,
                  "dnsbench itself was late: 1%% of the questions left more than %s after they were due "
                  "(--max-lag %s); lower --rate, or give it more --threads or CPUs",
                  report_time(histogram_percentile(r->lag, 99), lag), report_time(o->max_lag_ns, bound));
     if (r->counts.unsent > 0)
-        snprintf(reasons[n++], 160, "%llu questions could not be sent: %s", (unsigned long long)r->counts.unsent,
+        snprintf(reasons[n++], REPORT_REASON_MAX, "%llu questions could not be sent: %s",
+                 (unsigned long long)r->counts.unsent,
                  r->counts.refused > 0 ? "connections were refused, or TLS came to nothing"
                                        : "more --sockets, or a shorter --timeout");
     if (r->counts.answered == 0)
-        snprintf(reasons[n++], 160, "nothing was answered");
+        snprintf(reasons[n++], REPORT_REASON_MAX, "nothing was answered");
     const struct track_results *churn = beside_churn(run->beside);
     if (churn != NULL && churn->changes == 0)
-        snprintf(reasons[n++], 160, "no change was made through the API");
+        snprintf(reasons[n++], REPORT_REASON_MAX, "no change was made through the API");
     if (run->stopped != NULL)
-        snprintf(reasons[n++], 160, "it ended early: %s", run->stopped);
+        snprintf(reasons[n++], REPORT_REASON_MAX, "it ended early: %s", run->stopped);
     return n;
 }
 
@@ -185,7 +186,7 @@ static void print_check(const struct check_counts *c, FILE *file)
 
 void report_text(const struct run *run, FILE *file)
 {
-    char reasons[REPORT_REASONS][160];
+    char reasons[REPORT_REASONS][REPORT_REASON_MAX];
     unsigned invalid = report_invalid(run, reasons);
     print_counts(run, file);
     if (run->options->stub)
@@ -300,12 +301,11 @@ const char *report_source(const struct options *o)
 
 static json_t *options_json(const struct options *o)
 {
-    static const char *const forms[] = {"constant", "poisson", "burst", "ramp", "step"};
     char server[ADDRESS_TEXT_MAX], source[PATH_MAX];
     snprintf(source, sizeof source, "%s", report_source(o));
     return json_pack("{s:s, s:s, s:b, s:s, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:i, s:I}", "server",
                      address_text(&o->server, server), "questions", text_clean(source), "stub", o->stub, "schedule",
-                     forms[o->plan.form], "rate", o->plan.rate, "to_rate", o->plan.to_rate, "duration_ns",
+                     schedule_form_text(o->plan.form), "rate", o->plan.rate, "to_rate", o->plan.to_rate, "duration_ns",
                      (json_int_t)o->plan.duration_ns, "timeout_ns", (json_int_t)o->timeout_ns, "queries",
                      (json_int_t)o->queries, "outstanding", (int)o->outstanding, "threads", (int)o->threads, "sockets",
                      (int)o->sockets, "seed", (json_int_t)o->seed);
@@ -322,7 +322,7 @@ static json_t *check_json(const struct check_counts *c)
 
 int report_json(const struct run *run, FILE *file)
 {
-    char reasons[REPORT_REASONS][160];
+    char reasons[REPORT_REASONS][REPORT_REASON_MAX];
     unsigned invalid = report_invalid(run, reasons);
     json_t *all = json_pack("{s:i, s:o, s:b, s:[], s:I, s:o, s:o, s:o, s:o, s:o}", "format", 1, "options",
                             options_json(run->options), "valid", invalid == 0, "invalid", "took_ns",

@@ -24,10 +24,11 @@ struct run {
 };
 
 #define REPORT_REASONS 8
+#define REPORT_REASON_MAX 160
 
-/// Why its figures are not the server's; fills `reasons` (REPORT_REASONS places, 160 bytes each) and returns how many
-/// there are. 0: the run is valid.
-unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][160]);
+/// Why its figures are not the server's; fills `reasons` (REPORT_REASONS places, REPORT_REASON_MAX bytes each) and
+/// returns how many there are. 0: the run is valid.
+unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][REPORT_REASON_MAX]);
 /// Was the generator itself later than --max-lag allows (an open loop)?
 bool report_late(const struct run *run);
 /// The share of the time for which its threads had a CPU or waited for one, 0 to 1, on the average.

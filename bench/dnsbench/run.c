@@ -117,7 +117,7 @@ static void show(const struct live_sum *now, const struct live_sum *last, uint64
 // Waits for a time, or the end of all threads: then it is true. `left` are those that have not ended.
 static bool wait_until(uint64_t until, sem_t *over, unsigned *left)
 {
-    const struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+    const struct timespec at = clock_timespec(until);
     while (*left > 0 && !interrupted)
         if (sem_clockwait(over, CLOCK_MONOTONIC, &at) == 0)
             --*left;

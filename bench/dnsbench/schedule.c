@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/schedule.h"
 
+#include "base/splitmix.h"
 #include <math.h>
+#include <stddef.h>
 
 #define SECOND 1e9
+
+const char *schedule_form_text(unsigned form)
+{
+    static const char *const texts[] = {"constant", "poisson", "burst", "ramp", "step"};
+    return form < sizeof texts / sizeof texts[0] ? texts[form] : NULL;
+}
 
 static double seconds(uint64_t ns)
 {
     return (double)ns / SECOND;
 }
 
-// Uniform in (0, 1]: SplitMix64.
+// Uniform in (0, 1].
 static double draw(uint64_t *state)
 {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (double)(((z ^ z >> 31) >> 11) + 1) * 0x1p-53;
+    return (double)((splitmix_next(state) >> 11) + 1) * 0x1p-53;
 }
 
 void schedule_begin(struct schedule *s, const struct schedule_plan *plan, unsigned part, unsigned parts)

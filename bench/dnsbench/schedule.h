@@ -14,6 +14,9 @@ enum schedule_form {
     SCHEDULE_STEP,     ///< evenly, at a rate that goes from `rate` to `to_rate` in `steps` equal pieces of the time
 };
 
+/// "constant", "poisson" …; NULL: there is no such form.
+const char *schedule_form_text(unsigned form);
+
 /// What is wanted.
 struct schedule_plan {
     enum schedule_form form;

@@ -94,13 +94,19 @@ static void reconnect(struct worker *w, struct stream *s)
         give_up(w, s);
 }
 
+// Has the connection had its share, and is nothing on its way?
+static bool is_used_up(const struct stream *s)
+{
+    return s->most > 0 && s->asked >= s->most && s->flow.waiting == 0;
+}
+
 static unsigned stream_room(struct worker *w, struct flow *f)
 {
     struct stream *s = (struct stream *)f;
     uint64_t at = worker_now(w);
     if (f->fd >= 0 && !s->open && at > s->since + w->load->timeout_ns) // connecting, or TLS, leads to nothing
         give_up(w, s);
-    if (s->open && s->most > 0 && s->asked >= s->most && f->waiting == 0)
+    if (s->open && is_used_up(s))
         reconnect(w, s);
     if (f->fd < 0 && at >= s->again && begin(w, s) != 0)
         give_up(w, s);
@@ -253,8 +259,7 @@ static void stream_event(struct worker *w, struct flow *f, uint32_t events)
     }
     if (!s->open || ((events & EPOLLOUT) != 0 && !flush(w, s)))
         return;
-    bool alive = receive(w, s), over = s->most > 0 && s->asked >= s->most && f->waiting == 0;
-    if (!alive || over)
+    if (!receive(w, s) || is_used_up(s))
         reconnect(w, s);
 }
 

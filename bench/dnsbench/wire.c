@@ -1,40 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dnsbench/wire.h"
 
-#include <clusterdns/name.h>
+#include "dns/name_wire.h"
 #include <clusterdns/record.h>
-#include <string.h>
 
-#define POINTERS_MAX 64
 #define FIXED 10 // bytes of a record between owner and rdata
 
 size_t wire_name(const uint8_t *message, size_t size, size_t *at, uint8_t *out)
 {
-    size_t pos = *at, n = 0;
-    bool jumped = false;
-    for (unsigned pointers = 0; pos < size;) {
-        uint8_t length = message[pos];
-        if ((length & 0xc0) == 0xc0) {
-            if (pos + 2 > size || ++pointers > POINTERS_MAX)
-                return 0;
-            if (!jumped)
-                *at = pos + 2;
-            jumped = true;
-            pos = (size_t)(length & 0x3f) << 8 | message[pos + 1];
-            continue;
-        }
-        if (length > 63 || pos + 1 + length > size || n + 1 + length > NAME_MAX_WIRE)
-            return 0;
-        memcpy(out + n, message + pos, 1U + length);
-        n += 1U + length;
-        pos += 1U + length;
-        if (length == 0) {
-            if (!jumped)
-                *at = pos;
-            return n;
-        }
-    }
-    return 0;
+    struct reader r = reader_init(message, size);
+    reader_seek(&r, *at);
+    size_t n = name_unpack(&r, out);
+    *at = r.pos;
+    return n;
 }
 
 // False: it is cut off, or has a label of no known form.

@@ -278,7 +278,7 @@ void flow_unsent(struct worker *w, struct flow *f, uint16_t id)
 // An error may come without the question (RFC 1035 §4.1.1 leaves that open).
 static bool answers(const struct question *q, const uint8_t *message, size_t size)
 {
-    unsigned rcode = message[3] & 15, questions = (unsigned)message[4] << 8 | message[5];
+    unsigned rcode = message[3] & 15, questions = wire_u16(message + 4);
     return questions == 0 ? rcode != 0 && rcode != 3 : question_is_of(q, message, size);
 }
 
@@ -317,7 +317,7 @@ void flow_take(struct worker *w, struct flow *f, const uint8_t *message, size_t 
         c->strange++;
         return;
     }
-    uint16_t id = (uint16_t)(message[0] << 8 | message[1]);
+    uint16_t id = (uint16_t)wire_u16(message);
     struct slot *slot = &f->slots[id];
     if (slot->state == FREE || !answers(flow_question(w, f, id), message, size)) {
         c->strange += slot->state == FREE;
@@ -373,7 +373,7 @@ static void wait_for_events(struct worker *w, uint64_t left)
 {
     struct epoll_event events[WORKER_BATCH];
     left = left > SPIN_NS ? left - SPIN_NS / 2 : 0;
-    const struct timespec time = {.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
+    const struct timespec time = clock_timespec(left);
     int n = epoll_pwait2(w->epoll, events, WORKER_BATCH, &time, NULL);
     for (int i = 0; i < n; i++)
         w->load->transport->event(w, events[i].data.ptr, events[i].events);

@@ -211,12 +211,8 @@ static struct ring *new_ring(int fd)
         return NULL;
     memset(r, 0, offsetof(struct ring, data));
     r->fd = fd;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&r->filled, NULL);
-    pthread_cond_init(&r->drained, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_condition_init(&r->drained);
     return r;
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/splitmix.h"
 #include <clusterdns/error.h>
 #include <clusterdns/random.h>
 #include <errno.h>
@@ -65,8 +66,5 @@ uint32_t random_quick_below(uint32_t bound)
     static _Thread_local uint64_t state;
     if (state == 0)
         random_bytes(&state, sizeof state);
-    uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)(((z ^ z >> 31) >> 32) * bound >> 32);
+    return (uint32_t)((splitmix_next(&state) >> 32) * bound >> 32);
 }

@@ -15,3 +15,12 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *arg), v
     (void)pthread_setname_np(*thread, name);
     return 0;
 }
+
+void thread_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}

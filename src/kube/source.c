@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/source.h"
+
 #include "base/clock.h"
 #include "base/rcu.h"
+#include "base/thread.h"
 #include "kube/api_source.h"
 #include "kube/credentials.h"
 #include "kube/feed.h"
@@ -161,7 +163,6 @@ static void name_source(struct source *s)
 // A source that does not run yet; takes the credentials over.
 static struct source *source_new(const struct source_options *options, struct credentials *credentials)
 {
-    pthread_condattr_t clock;
     struct source *s = calloc(1, sizeof *s);
     if (s == NULL) {
         credentials_free(credentials);
@@ -177,10 +178,7 @@ static struct source *source_new(const struct source_options *options, struct cr
         s->metrics = source_metrics_new(s->name, &options->store, credentials != NULL);
     }
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &clock);
-    pthread_condattr_destroy(&clock);
+    thread_condition_init(&s->changed);
     if (s->store != NULL && s->metrics != NULL)
         return s;
     source_free(s);
@@ -283,7 +281,7 @@ int source_wait_synced(struct source *s, uint64_t timeout_ns)
 {
     uint64_t end = clock_monotonic_ns();
     end = timeout_ns > UINT64_MAX - end ? UINT64_MAX : end + timeout_ns;
-    struct timespec until = {.tv_sec = (time_t)(end / 1000000000), .tv_nsec = (long)(end % 1000000000)};
+    struct timespec until = clock_timespec(end);
     int r = 0;
     pthread_mutex_lock(&s->lock);
     while (!s->synced && r == 0)
