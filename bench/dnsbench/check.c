@@ -12,7 +12,8 @@
 
 #define RING 8192                      // differing answers of a thread that wait; a power of two
 #define PENDING_MAX 65536              // … of all threads
-#define LOOK_NS UINT64_C(250000000)    // between two looks at the source
+#define LOOK_NS UINT64_C(250000000)    // between two looks at the source, at least
+#define LOOK_PAUSE 3                   // … and so many times as long as the last one took: it has others to serve
 #define SETTLE_NS UINT64_C(2500000000) // after it, what the source does not say is wrong
 #define END_NS UINT64_C(10000000000)   // after the load, for what is not settled
 #define OLDER 3                        // expectations that are remembered
@@ -156,11 +157,12 @@ static void collect(struct check *c)
     }
 }
 
-// What differs is looked up anew, and judged.
-static void settle(struct check *c)
+// What differs is looked up anew, and judged. Returns when the next look is due.
+static uint64_t settle(struct check *c)
 {
     char error[QUESTIONS_ERROR_MAX];
     size_t left = 0;
+    uint64_t begun = clock_monotonic_ns();
     collect(c);
     for (size_t i = 0; i < c->npending; i++)
         c->asked[i] = c->pending[i].question;
@@ -170,6 +172,8 @@ static void settle(struct check *c)
         if (!judge(c, &c->pending[i], known, now))
             c->pending[left++] = c->pending[i];
     c->npending = left;
+    uint64_t pause = LOOK_PAUSE * (now - begun);
+    return now + (pause > LOOK_NS ? pause : LOOK_NS);
 }
 
 // Waits for the next look. True: it is over.
@@ -187,10 +191,10 @@ static bool sleep_until(struct check *c, uint64_t until)
 static void *run(void *arg)
 {
     struct check *c = arg;
-    while (!sleep_until(c, clock_monotonic_ns() + LOOK_NS))
-        settle(c);
+    for (uint64_t next = clock_monotonic_ns() + LOOK_NS; !sleep_until(c, next);)
+        next = settle(c);
     for (uint64_t end = clock_monotonic_ns() + END_NS;;) {
-        settle(c);
+        (void)settle(c);
         if (c->npending == 0 || clock_monotonic_ns() > end) {
             c->counts.unjudged += c->npending;
             return NULL;

@@ -51,7 +51,7 @@ def load():
     objects = list(yaml_objects(_read("objects.yaml")))
     cases = []
     for variant, its in document["variants"].items():
-        world = World([*objects, *yaml_objects(its.get("objects", "").replace("@HOST@", "192.0.2.1"))], its["corefile"])
+        world = World([*objects, *yaml_objects(its.get("objects", "").replace("@HOST@", own_address() or "192.0.2.1"))], its["corefile"])
         for group in document["groups"]:
             if variant not in group["variants"]:
                 continue

@@ -14,6 +14,7 @@ class Record:
     section: int  # 1 answer, 2 authority, 3 additional
     at_root: bool
     kind: int
+    class_: int  # an OPT's: the size of the sender's UDP payload
     rdata: bytes
 
 
@@ -57,9 +58,9 @@ def _read(packet, wire):
                 break
             owner = at
             at, _ = _skip_name(wire, at)
-            kind, _, _, size = struct.unpack_from("!HHIH", wire, at)
+            kind, class_, _, size = struct.unpack_from("!HHIH", wire, at)
             at += 10
-            packet.records.append(Record(section, wire[owner] == 0, kind, wire[at : at + size]))
+            packet.records.append(Record(section, wire[owner] == 0, kind, class_, wire[at : at + size]))
             at += size
 
 

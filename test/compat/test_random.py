@@ -5,6 +5,7 @@ CLUSTERDNS_SEED repeats a run, CLUSTERDNS_QUESTIONS sets how many questions are 
 """
 
 import contextlib
+import dataclasses
 import os
 import random
 import threading
@@ -76,6 +77,9 @@ def ask_all(pair, cases, totals, answers):
     for case in cases:
         left, right = pair.ask(case)
         found, kind = judge_whole(case, pair, left, right)
+        if found and kind is None and case.silent and left.result == "no answer":  # or is it only slow?
+            left = pair.ask(dataclasses.replace(case, silent=False))[0]
+            found, kind = judge_whole(case, pair, left, right)
         if not found and kind is None and "TC" in left.flags and right.sections["answer"] and not case.line.endswith("tcp"):
             found = not_of_the_whole(case, pair, right)
         totals[kind.name if kind else "different" if found else "equal"] += 1
@@ -166,7 +170,7 @@ def test_same_answers(loaded, seed):
     print(", ".join(f"{count} {word}" for word, count in totals.most_common()))
     print(", ".join(f"{count} {word}" for word, count in answers.most_common()))
     if different:
-        pytest.fail("\n".join([f"seed {seed}, {totals}", *different[:SHOWN]]), pytrace=False)
+        pytest.fail("\n".join([f"seed {seed}, {totals}", *different[:SHOWN]]))
     for kind in compare.accepted.CLASSES:
         assert totals[kind.name] <= max(
             5, kind.share * totals.total()
