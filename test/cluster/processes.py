@@ -68,6 +68,12 @@ def free_port():
     raise OSError("no free port")
 
 
+def kernel_drops():
+    """Packets that this machine has thrown away so far because a CPU's queue of what came in was full."""
+    with open("/proc/net/softnet_stat", encoding="ascii") as cpus:
+        return sum(int(line.split()[1], 16) for line in cpus)
+
+
 class Process:
     """A program that runs until it is stopped; its output goes to `log_path` (appended).
 

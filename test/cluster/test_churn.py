@@ -17,7 +17,7 @@ import exposition
 import pytest
 import servers
 from controlplane import ControlPlane
-from processes import free_port
+from processes import free_port, kernel_drops
 from raw_churn import SERVICES, ZONE, Churn, EtcdWriter
 
 EVENTS = int(os.environ.get("CLUSTERDNS_CHURN_EVENTS", "20000"))
@@ -62,12 +62,6 @@ def read_all_the_time(port, wires, stop, totals):
             counts[{0: "NOERROR", 3: "NXDOMAIN"}.get(answer[3] & 15, "error") if good else "no answer to it"] += 1
             time.sleep(READER_PAUSE)
     totals.put(counts)
-
-
-def kernel_drops():
-    """Packets that this machine has thrown away so far because a CPU's queue of what came in was full."""
-    with open("/proc/net/softnet_stat", encoding="ascii") as cpus:
-        return sum(int(line.split()[1], 16) for line in cpus)
 
 
 class Readers:

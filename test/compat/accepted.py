@@ -269,10 +269,10 @@ CLASSES: list[Accepted] = [
         "apex-ns-case",
         "names compare without case (RFC 4343); CoreDNS gives NODATA for CLUSTER.LOCAL NS, NXDOMAIN for ns.dns.CLUSTER.LOCAL",
         _apex_ns_case,
-        0.01,
+        0.02,
     ),
     Accepted(
-        "no-answer", "CoreDNS builds a target that is no name, cannot write it, and stays silent", _no_answer, 0.03
+        "no-answer", "CoreDNS builds a target that is no name, cannot write it, and stays silent", _no_answer, 0.06
     ),
     Accepted(
         "import-protocol",

@@ -23,6 +23,7 @@ import random_corefile
 import random_packets
 import random_questions
 import servers
+from processes import kernel_drops
 from proxy import Proxy
 
 QUESTIONS = int(os.environ.get("CLUSTERDNS_QUESTIONS", "2000"))
@@ -71,15 +72,23 @@ def judge_whole(case, pair, left, right):
     return found, kind
 
 
+def ask_and_judge(case, pair):
+    """(CoreDNS's answer, ours, the difference, the class that explains it)"""
+    drops = kernel_drops()
+    left, right = pair.ask(case)
+    found, kind = judge_whole(case, pair, left, right)
+    # CoreDNS may be slow, and the kernel may have thrown a packet away: that is no difference until it shows twice.
+    if found and kind is None and (left.result == "no answer" or kernel_drops() > drops):
+        left, right = pair.ask(dataclasses.replace(case, silent=False))
+        found, kind = judge_whole(case, pair, left, right)
+    return left, right, found, kind
+
+
 def ask_all(pair, cases, totals, answers):
     """Texts of the differences that no class explains."""
     different = []
     for case in cases:
-        left, right = pair.ask(case)
-        found, kind = judge_whole(case, pair, left, right)
-        if found and kind is None and case.silent and left.result == "no answer":  # or is it only slow?
-            left = pair.ask(dataclasses.replace(case, silent=False))[0]
-            found, kind = judge_whole(case, pair, left, right)
+        left, right, found, kind = ask_and_judge(case, pair)
         if not found and kind is None and "TC" in left.flags and right.sections["answer"] and not case.line.endswith("tcp"):
             found = not_of_the_whole(case, pair, right)
         totals[kind.name if kind else "different" if found else "equal"] += 1
@@ -175,7 +184,7 @@ def test_same_answers(loaded, seed):
         assert totals[kind.name] <= max(
             5, kind.share * totals.total()
         ), f"seed {seed}: too many differences of {kind.name}"
-    assert answers["NOERROR with records"] > answers.total() // 8, f"seed {seed}: most questions ask for nothing"
+    assert answers["NOERROR with records"] > answers.total() // 20, f"seed {seed}: most questions ask for nothing"
 
 
 def ask_timed(asker, server, name, kind):
