@@ -69,8 +69,12 @@ double compare_shares(uint64_t part_a, uint64_t whole_a, uint64_t part_b, uint64
 
 // --- reports
 
-static const char *const shares[] = {"lost", "truncated", "mismatched", "errors", "not right"};
-#define COUNTED 3 // of these, the first, are counts; the others are made of several
+// What is compared as a share: of the questions sent; of look-ups, of those that were due. Nothing is known of it without
+// its section of the report.
+static const struct share {
+    const char *name, *section;
+} shares[] = {{"lost", "counts"},      {"truncated", "counts"}, {"mismatched", "counts"}, {"NXDOMAIN", "counts"},
+              {"errors", "counts"},    {"not right", "check"},  {"not found", "lookups"}, {"failed", "lookups"}};
 #define SHARES (sizeof shares / sizeof shares[0])
 
 struct side {
@@ -90,10 +94,9 @@ static bool is_absurd(const json_t *report)
 {
     const json_t *counts = json_object_get(report, "counts"), *value;
     json_int_t sent = json_integer_value(json_object_get(counts, "sent"));
-    for (size_t i = 0; i < SHARES; i++) {
-        value = json_object_get(counts, shares[i]);
-        if (value == NULL && i >= COUNTED)
-            continue;
+    static const char *const names[] = {"lost", "truncated", "mismatched"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        value = json_object_get(counts, names[i]);
         if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > sent)
             return true;
     }
@@ -149,13 +152,25 @@ static uint64_t not_right(const struct side *s)
                       json_integer_value(json_object_get(check, "stale")));
 }
 
-static uint64_t count_of(const struct side *s, const char *name)
+static uint64_t integer_of(const struct side *s, const char *section, const char *name)
 {
+    return (uint64_t)json_integer_value(json_object_get(json_object_get(s->report, section), name));
+}
+
+static uint64_t part_of(const struct side *s, const char *name)
+{
+    const json_t *counts = json_object_get(s->report, "counts");
     if (strcmp(name, "errors") == 0)
         return errors_of(s);
     if (strcmp(name, "not right") == 0)
         return not_right(s);
-    return (uint64_t)json_integer_value(json_object_get(json_object_get(s->report, "counts"), name));
+    if (strcmp(name, "not found") == 0)
+        return integer_of(s, "lookups", "not_found");
+    if (strcmp(name, "failed") == 0)
+        return integer_of(s, "lookups", name);
+    if (strcmp(name, "NXDOMAIN") == 0)
+        return (uint64_t)json_integer_value(json_object_get(json_object_get(counts, "rcodes"), name));
+    return integer_of(s, "counts", name);
 }
 
 // --- verdicts
@@ -194,10 +209,20 @@ static int compare_latency(const struct side *a, const struct side *b, const cha
     return 0;
 }
 
-static void compare_share(const struct side *a, const struct side *b, const char *name, FILE *file,
+static void compare_share(const struct side *a, const struct side *b, const struct share *share, FILE *file,
                           enum compare_verdict *verdict)
 {
-    uint64_t pa = count_of(a, name), pb = count_of(b, name), wa = count_of(a, "sent"), wb = count_of(b, "sent");
+    const char *name = share->name;
+    bool before = json_object_get(a->report, share->section) != NULL,
+         after = json_object_get(b->report, share->section) != NULL, looked_up = strcmp(share->section, "lookups") == 0;
+    if (before != after)
+        fprintf(file, "  NOTE: only the run %s says what was %s: that is not compared\n", before ? "before" : "after",
+                name);
+    if (!before || !after)
+        return;
+    uint64_t pa = part_of(a, name), pb = part_of(b, name),
+             wa = looked_up ? integer_of(a, "lookups", "due") : integer_of(a, "counts", "sent"),
+             wb = looked_up ? integer_of(b, "lookups", "due") : integer_of(b, "counts", "sent");
     double z = compare_shares(pa, wa, pb, wb);
     enum compare_verdict v = z > Z_99 ? COMPARE_WORSE : z < -Z_99 ? COMPARE_BETTER : COMPARE_SAME;
     fprintf(file, "  %-10s %11.4f %%  %11.4f %%  %34s  %s\n", name, wa > 0 ? 100 * (double)pa / (double)wa : 0,
@@ -208,11 +233,15 @@ static void compare_share(const struct side *a, const struct side *b, const char
 // Runs of different loads can be compared, if that is meant.
 static void note_options(const struct side *a, const struct side *b, FILE *file)
 {
-    static const char *const names[] = {"questions", "stub", "schedule", "rate", "outstanding", "timeout_ns"};
-    const json_t *x = json_object_get(a->report, "options"), *y = json_object_get(b->report, "options");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (!json_equal(json_object_get(x, names[i]), json_object_get(y, names[i])))
-            fprintf(file, "  NOTE: the runs differ in what was asked for: %s\n", names[i]);
+    json_t *x = json_object_get(a->report, "options"), *y = json_object_get(b->report, "options"), *value;
+    const char *name;
+    json_object_foreach(x, name, value)
+    {
+        const json_t *other = json_object_get(y, name);
+        bool meant = strcmp(name, "server") == 0 || strcmp(name, "seed") == 0;
+        if (!meant && other != NULL && !json_equal(value, other))
+            fprintf(file, "  NOTE: the runs differ in what was asked for: %s\n", name);
+    }
 }
 
 static int compare_sides(const struct side *a, const struct side *b, double tolerance, FILE *file,
@@ -226,7 +255,7 @@ static int compare_sides(const struct side *a, const struct side *b, double tole
     for (size_t i = 0; rc == 0 && i < sizeof latencies / sizeof latencies[0]; i++)
         rc = compare_latency(a, b, latencies[i], tolerance, file, verdict, error);
     for (size_t i = 0; rc == 0 && i < SHARES; i++)
-        compare_share(a, b, shares[i], file, verdict);
+        compare_share(a, b, &shares[i], file, verdict);
     return rc;
 }
 

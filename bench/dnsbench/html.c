@@ -254,17 +254,20 @@ static void table_of_counts(const struct run *run, FILE *file)
     const struct counts *c = &run->results->counts;
     const struct check_counts *k = run->check;
     const struct lookups *l = &run->results->lookups;
+    char text[16];
     const struct {
         const char *name;
         uint64_t value;
     } rows[] = {{"sent", c->sent},
                 {"answered", c->answered},
                 {"lost", c->lost},
+                {"cut off", report_cut_off(c)},
                 {"truncated", c->truncated},
                 {"too late", c->tardy},
                 {"twice", c->duplicates},
                 {"wrong", c->mismatched + c->strange},
                 {"refused", c->refused},
+                {"closed", c->closed},
                 {"not sent", c->unsent},
                 {"look-ups", l->due},
                 {"found", l->found},
@@ -278,6 +281,10 @@ static void table_of_counts(const struct run *run, FILE *file)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].value > 0 || i < 3)
             fprintf(file, "<tr><td>%s</td><td>%llu</td></tr>\n", rows[i].name, (unsigned long long)rows[i].value);
+    for (unsigned i = 0; i <= RESULTS_RCODES; i++)
+        if (c->rcodes[i] > 0)
+            fprintf(file, "<tr><td>%s</td><td>%llu</td></tr>\n", report_rcode(i, text),
+                    (unsigned long long)c->rcodes[i]);
     fputs("</table>\n", file);
 }
 

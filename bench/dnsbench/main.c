@@ -49,9 +49,23 @@ static int write_file(const char *path, write_fn *writer, const struct run *run)
     return 0;
 }
 
+// What could not be written is said before a load, not after it.
+static int try_files(const struct options *o)
+{
+    const char *const paths[] = {o->json, o->csv, o->hgrm, o->html};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        FILE *file = paths[i] != NULL ? fopen(paths[i], "ae") : NULL;
+        if (paths[i] != NULL && file == NULL)
+            return complain(FAILED, paths[i], strerror(errno));
+        if (file != NULL)
+            fclose(file);
+    }
+    return VALID;
+}
+
 static int report(const struct run *run)
 {
-    char reasons[REPORT_REASONS][160];
+    char reasons[REPORT_REASONS][REPORT_REASON_MAX];
     report_text(run, stdout);
     int status = write_file(run->options->json, report_json, run);
     status |= write_file(run->options->csv, report_csv, run);
@@ -83,7 +97,7 @@ static int run_once(struct load *load, const struct options *o)
     return status;
 }
 
-// A search that has found nothing is as good as an invalid run.
+// A search that has found nothing, or did not come to its end, is as good as an invalid run.
 static int run_search(struct load *load, const struct options *o)
 {
     static struct search search; // large
@@ -91,7 +105,7 @@ static int run_search(struct load *load, const struct options *o)
     int rc = search_run(load, o, &search, stdout, error),
         status = rc == 0 ? report(&search.kept.run) : complain(FAILED, error, NULL);
     search_free(&search);
-    return status == VALID && search.rate == 0 ? INVALID : status;
+    return status == VALID && (search.rate == 0 || search.cut) ? INVALID : status;
 }
 
 static int read_questions(const struct options *o, struct questions *set)
@@ -210,6 +224,8 @@ static int prepare(struct job *j)
 {
     const struct options *o = &j->options;
     char error[OPTIONS_ERROR_MAX];
+    if (try_files(o) != VALID)
+        return FAILED;
     if (make_questions(o, &j->cluster, &j->questions) != 0 ||
         (o->stub && make_candidates(o, &j->questions, &j->candidates) != 0))
         return FAILED;
@@ -227,13 +243,11 @@ static int prepare(struct job *j)
     return VALID;
 }
 
-int main(int argc, char **argv)
+static int bench(int argc, char **argv)
 {
     static struct job job;
     const struct options *o = &job.options;
     char error[OPTIONS_ERROR_MAX];
-    if (argc > 1 && strcmp(argv[1], "compare") == 0)
-        return run_compare(argc - 1, argv + 1);
     if (options_read(argc, argv, &job.options, error) != 0)
         return complain(WRONG_ARGUMENTS, error, NULL);
     if (o->help || o->version) {
@@ -245,5 +259,14 @@ int main(int argc, char **argv)
     if (status == VALID)
         status = o->max || o->knee != NULL ? run_search(&job.load, o) : run_once(&job.load, o);
     release(&job);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    bool compares = argc > 1 && strcmp(argv[1], "compare") == 0;
+    int status = compares ? run_compare(argc - 1, argv + 1) : bench(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        status = complain(FAILED, "standard output", strerror(errno));
     return status;
 }

@@ -358,12 +358,14 @@ static bool is_alone(const struct spec *spec)
            strcmp(spec->name, "tls") == 0;
 }
 
+#define FIRST_LONG 256 // what getopt_long() returns for the first of specs
+
 static int read_all(int argc, char **argv, struct options *o, char *error)
 {
     struct option names[SPECS + 1] = {0};
     for (size_t i = 0; i < SPECS; i++)
         names[i] =
-            (struct option){specs[i].name, is_alone(&specs[i]) ? no_argument : required_argument, NULL, 256 + (int)i};
+            (struct option){specs[i].name, is_alone(&specs[i]) ? no_argument : required_argument, NULL, FIRST_LONG + (int)i};
     for (size_t i = 0; i < SPECS; i++)
         for (size_t l = 0; l < sizeof letters / sizeof letters[0]; l++)
             if (strcmp(letters[l] + 1, specs[i].name) == 0)
@@ -371,6 +373,10 @@ static int read_all(int argc, char **argv, struct options *o, char *error)
     optind = 0;
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":q:r:d:o:t:", names, NULL)) != -1;) {
+        if (option == '?' && optopt >= FIRST_LONG)
+            return fail(error, "--%s takes no value", specs[optopt - FIRST_LONG].name);
+        if (option == '?' && optopt != 0)
+            return fail(error, "there is no option -%c: --help lists them", optopt);
         if (option == '?')
             return fail(error, "there is no option %s: --help lists them", argv[optind - 1]);
         if (option == ':')

@@ -251,11 +251,12 @@ void process_sample(struct process *p, uint64_t at_ns, bool load)
     meter_take(&p->drops);
     r->end = (struct process_sample){.at_ns = at_ns, .cpu_ns = p->cpu.sum, .rss = rss, .drops = p->drops.sum};
     r->peak_rss = rss > r->peak_rss ? rss : r->peak_rss;
-    if (load) {
+    if (load || r->load_ns == 0) { // a short load has no other than the last
         r->load_ns = at_ns - began;
         r->load_cpu_ns = p->cpu.sum;
-        keep(r);
     }
+    if (load)
+        keep(r);
 }
 
 const struct process_results *process_results(const struct process *p)

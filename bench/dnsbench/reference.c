@@ -2,6 +2,7 @@
 #include "dnsbench/reference.h"
 
 #include "dnsbench/digest.h"
+#include "dnsbench/run.h"
 #include "dnsbench/wire.h"
 #include <clusterdns/clock.h>
 #include <errno.h>
@@ -119,11 +120,14 @@ static int look_first(struct reference *r, struct check *c, char *error)
 {
     struct window w = {0};
     bool any = true;
-    for (size_t i = 0; any && i < r->set->n; i++)
+    for (size_t i = 0; any && i < r->set->n && !run_interrupted(); i++)
         any = ask(r, &w, c, (uint32_t)i);
     if (any && w.n > 0)
         any = ask_window(r, &w, c);
-    return any ? 0 : silent(r, error);
+    if (!run_interrupted())
+        return any ? 0 : silent(r, error);
+    snprintf(error, QUESTIONS_ERROR_MAX, "interrupted");
+    return CDNS_ECONFIG;
 }
 
 static int by_number(const void *a, const void *b)

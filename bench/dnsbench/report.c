@@ -29,6 +29,16 @@ const char *report_time(uint64_t ns, char out[16])
     return out;
 }
 
+const char *report_rcode(unsigned place, char out[16])
+{
+    return place < RESULTS_RCODES ? rcode_text((uint16_t)place, out) : "other rcodes";
+}
+
+uint64_t report_cut_off(const struct counts *c)
+{
+    return c->sent - c->answered - c->lost;
+}
+
 // --- validity
 
 static uint64_t strange_of(const struct counts *c)
@@ -50,13 +60,12 @@ unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][REPO
     if (report_late(run))
         snprintf(reasons[n++], REPORT_REASON_MAX,
                  "dnsbench itself was late: 1%% of the questions left more than %s after they were due "
-                 "(--max-lag %s); lower --rate, or give it more --threads or CPUs",
+                 "(--max-lag %s); lower --rate, or give it more --sockets, --threads or CPUs",
                  report_time(histogram_percentile(r->lag, 99), lag), report_time(o->max_lag_ns, bound));
     if (r->counts.unsent > 0)
-        snprintf(reasons[n++], REPORT_REASON_MAX, "%llu questions could not be sent: %s",
+        snprintf(reasons[n++], REPORT_REASON_MAX, "%llu questions could not be sent: %s%s",
                  (unsigned long long)r->counts.unsent,
-                 r->counts.refused > 0 ? "connections were refused, or TLS came to nothing"
-                                       : "more --sockets, or a shorter --timeout");
+                 r->refusal[0] != '\0' ? "no connection: " : "more --sockets, or a shorter --timeout", r->refusal);
     if (r->counts.answered == 0)
         snprintf(reasons[n++], REPORT_REASON_MAX, "nothing was answered");
     const struct track_results *churn = beside_churn(run->beside);
@@ -135,6 +144,7 @@ static void print_counts(const struct run *run, FILE *file)
             closed ? "answered " : "");
     print_line(file, "answered", c->answered, c->sent);
     print_line(file, "lost", c->lost, c->sent);
+    print_line(file, "cut off", report_cut_off(c), c->sent);
     print_line(file, "truncated", c->truncated, c->answered);
     print_line(file, "too late", c->tardy, c->sent);
     print_line(file, "twice", c->duplicates, c->sent);
@@ -146,8 +156,7 @@ static void print_counts(const struct run *run, FILE *file)
     print_line(file, "not sent", c->unsent, c->due);
     for (unsigned i = 0; i <= RESULTS_RCODES; i++) {
         char text[16];
-        print_line(file, i < RESULTS_RCODES ? rcode_text((uint16_t)i, text) : "other rcodes", c->rcodes[i],
-                   c->answered);
+        print_line(file, report_rcode(i, text), c->rcodes[i], c->answered);
     }
 }
 
@@ -167,9 +176,10 @@ static void print_times(const char *what, const struct histogram *h, FILE *file)
 {
     char text[16];
     fprintf(file, "  %-12s", what);
+    bool any = histogram_count(h) > 0;
     for (size_t i = 0; i < PERCENTILES; i++)
-        fprintf(file, "%11s", report_time(histogram_percentile(h, percentiles[i].percent), text));
-    fprintf(file, "%11s\n", report_time(histogram_max(h), text));
+        fprintf(file, "%11s", any ? report_time(histogram_percentile(h, percentiles[i].percent), text) : "-");
+    fprintf(file, "%11s\n", any ? report_time(histogram_max(h), text) : "-");
 }
 
 static void print_check(const struct check_counts *c, FILE *file)
@@ -244,6 +254,7 @@ static json_t *counts_json(const struct counts *c)
                {"sent_late", c->late},
                {"answered", c->answered},
                {"lost", c->lost},
+               {"cut_off", report_cut_off(c)},
                {"truncated", c->truncated},
                {"tardy", c->tardy},
                {"duplicates", c->duplicates},
@@ -301,14 +312,25 @@ const char *report_source(const struct options *o)
 
 static json_t *options_json(const struct options *o)
 {
+    static const char *const transports[] = {[OVER_UDP] = "udp", [OVER_TCP] = "tcp", [OVER_TLS] = "tls"};
+    static const char *const orders[] = {[PICK_IN_TURN] = "in turn", [PICK_UNIFORM] = "uniform", [PICK_ZIPF] = "zipf"};
     char server[ADDRESS_TEXT_MAX], source[PATH_MAX];
     snprintf(source, sizeof source, "%s", report_source(o));
-    return json_pack("{s:s, s:s, s:b, s:s, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:i, s:I}", "server",
-                     address_text(&o->server, server), "questions", text_clean(source), "stub", o->stub, "schedule",
-                     schedule_form_text(o->plan.form), "rate", o->plan.rate, "to_rate", o->plan.to_rate, "duration_ns",
-                     (json_int_t)o->plan.duration_ns, "timeout_ns", (json_int_t)o->timeout_ns, "queries",
-                     (json_int_t)o->queries, "outstanding", (int)o->outstanding, "threads", (int)o->threads, "sockets",
-                     (int)o->sockets, "seed", (json_int_t)o->seed);
+    const struct question_options *m = &o->message;
+    json_t *how = json_pack("{s:s, s:i, s:b, s:i, s:b, s:s, s:f, s:f, s:b}", "transport", transports[o->transport],
+                            "per_connection", (int)o->per_connection, "recursion", m->rd, "edns_size",
+                            m->edns ? (int)m->edns_size : 0, "dnssec", m->do_, "order", orders[o->order], "missing",
+                            o->missing, "external", o->external, "check", o->check);
+    json_t *all = json_pack("{s:s, s:s, s:b, s:s, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:i, s:I}", "server",
+                            address_text(&o->server, server), "questions", text_clean(source), "stub", o->stub,
+                            "schedule", schedule_form_text(o->plan.form), "rate", o->plan.rate, "to_rate",
+                            o->plan.to_rate, "duration_ns", (json_int_t)o->plan.duration_ns, "timeout_ns",
+                            (json_int_t)o->timeout_ns, "queries", (json_int_t)o->queries, "outstanding",
+                            (int)o->outstanding, "threads", (int)o->threads, "sockets", (int)o->sockets, "seed",
+                            (json_int_t)o->seed);
+    (void)json_object_update(all, how);
+    json_decref(how);
+    return all;
 }
 
 static json_t *check_json(const struct check_counts *c)

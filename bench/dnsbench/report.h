@@ -24,13 +24,15 @@ struct run {
 };
 
 #define REPORT_REASONS 8
-#define REPORT_REASON_MAX 160
+#define REPORT_REASON_MAX 192
 
 /// Why its figures are not the server's; fills `reasons` (REPORT_REASONS places, REPORT_REASON_MAX bytes each) and
 /// returns how many there are. 0: the run is valid.
 unsigned report_invalid(const struct run *run, char reasons[REPORT_REASONS][REPORT_REASON_MAX]);
 /// Was the generator itself later than --max-lag allows (an open loop)?
 bool report_late(const struct run *run);
+/// Questions that the end of the run cut off: sent, but neither answered nor lost when it was ended early.
+uint64_t report_cut_off(const struct counts *c);
 /// The share of the time for which its threads had a CPU or waited for one, 0 to 1, on the average.
 double report_busy(const struct run *run);
 /// Answers a second.
@@ -45,5 +47,7 @@ int report_csv(const struct run *run, FILE *file) CDNS_MUSTCHECK;
 struct json_t *report_times(const struct histogram *h);
 /// Where questions come from: the file, the kubeconfig, or the (first) manifests.
 const char *report_source(const struct options *o);
+/// What is counted at a place of counts.rcodes; `out` (16 bytes) may be used. Returns the text.
+const char *report_rcode(unsigned place, char out[16]);
 /// "850 us", "1.25 ms", "2.00 s" in `out` (16 bytes). Returns `out`.
 const char *report_time(uint64_t ns, char out[16]);

@@ -69,6 +69,8 @@ int results_merge(struct results *r, const struct results *from)
     r->generator_wait_ns += from->generator_wait_ns;
     r->sending_ns = r->sending_ns > from->sending_ns ? r->sending_ns : from->sending_ns;
     r->answered_while += from->answered_while;
+    if (r->refusal[0] == '\0')
+        memcpy(r->refusal, from->refusal, sizeof r->refusal);
     r->over_ns = r->over_ns > from->over_ns ? r->over_ns : from->over_ns;
     histogram_merge(r->latency, from->latency);
     histogram_merge(r->service, from->service);

@@ -66,6 +66,7 @@ struct results {
     uint64_t sending_ns;       ///< for how long questions were begun
     uint64_t answered_while;   ///< answers that came until then
     uint64_t over_ns;          ///< after the start: when the last question had ended
+    char refusal[96];          ///< why there was no connection, the first time; empty: it is not known
     struct second *seconds;
     size_t nseconds;
     uint64_t generator_cpu_ns;  ///< CPU time of the threads

@@ -15,6 +15,7 @@
 #define BEGIN_NS UINT64_C(50000000)     // threads are there before the schedule begins
 #define VIEW_NS UINT64_C(1000000000)    // between two looks at a run
 #define SILENCE_NS UINT64_C(5000000000) // … without an answer, and the run is ended
+#define SILENT_LOSSES 3                 // without an answer between them: it is not that nothing was asked
 
 static volatile sig_atomic_t interrupted;
 
@@ -61,6 +62,7 @@ static void *work(void *arg)
 
 static int start(struct load *load, struct thread *threads, sem_t *over, char *error)
 {
+    load->start_ns = clock_monotonic_ns() + BEGIN_NS; // for connections that are begun now; threads take their time
     for (unsigned i = 0; i < load->threads; i++) {
         int rc = worker_new(load, i, &threads[i].worker);
         if (rc != 0)
@@ -131,26 +133,30 @@ static const char *watch(struct load *load, struct thread *threads, sem_t *over,
                          struct beside *beside)
 {
     struct live_sum last = {0};
-    uint64_t heard = load->start_ns;
+    uint64_t heard = load->start_ns, lost = 0; // lost: until then
     unsigned left = load->threads;
     bool view = !o->quiet && isatty(STDERR_FILENO);
-    for (uint64_t next = load->start_ns + VIEW_NS; !wait_until(next, over, &left); next += VIEW_NS) {
+    const char *stopped = NULL;
+    for (uint64_t next = load->start_ns + VIEW_NS; stopped == NULL && !wait_until(next, over, &left); next += VIEW_NS) {
         uint64_t at = clock_monotonic_ns() - load->start_ns;
         beside_sample(beside, at, at < load->plan.duration_ns + VIEW_NS);
         struct live_sum now = look(threads, load->threads);
-        if (now.answered > last.answered || now.answered + now.lost == now.due) // nothing is waited for
+        bool idle = load->outstanding == 0 && now.answered + now.lost == now.due && now.lost - lost < SILENT_LOSSES;
+        if (now.answered > last.answered || idle)
             heard = clock_monotonic_ns();
+        if (now.answered > last.answered)
+            lost = now.lost;
         if (view)
             show(&now, &last, next - load->start_ns);
         if (interrupted)
-            return "interrupted";
-        if (now.due > 0 && clock_monotonic_ns() > heard + SILENCE_NS + load->timeout_ns)
-            return "the server has stopped answering";
+            stopped = "interrupted";
+        else if (now.due > 0 && clock_monotonic_ns() > heard + SILENCE_NS + load->timeout_ns)
+            stopped = "the server has stopped answering";
         last = now;
     }
     if (view)
         fprintf(stderr, "\r\033[K");
-    return NULL;
+    return stopped;
 }
 
 // Starts all, and waits for the end. Returns why it ended early, or NULL.

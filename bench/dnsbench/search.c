@@ -4,6 +4,7 @@
 #include <clusterdns/clock.h>
 #include <stdarg.h>
 
+#define SILENT_TRIALS 2 // without any answer: it is not that the rate was too high
 #define MAX_TRIAL_NS UINT64_C(2000000000) // of --max
 #define LEAST_QUESTIONS 100.0             // of a trial of --find-knee: fewer make no percentiles
 #define GROWTH 1.03                       // by which twice as many questions have to make more answers
@@ -42,6 +43,7 @@ static struct trial *note(struct search *s, const struct run *run)
     struct trial *t = &s->trials[s->n++];
     *t = (struct trial){0};
     objective_measure(run->results, &t->measures);
+    s->silent = run->results->counts.answered == 0 ? s->silent + 1 : 0;
     return t;
 }
 
@@ -102,10 +104,13 @@ static int try_rate(struct load *load, const struct options *o, struct search *s
 // Why a search that has not come to its end goes no further.
 static bool stopped(struct search *s, const struct options *o, uint64_t began)
 {
+    s->cut = run_interrupted() || s->silent == SILENT_TRIALS;
     if (run_interrupted())
         end(s, "interrupted");
     else if (s->n > 0 && s->kept.results.counts.answered == 0)
         end(s, "the server does not answer");
+    else if (s->cut)
+        end(s, "the server has stopped answering, at %.0f a second", s->trials[s->n - SILENT_TRIALS].rate);
     else if (!o->unlimited && clock_monotonic_ns() - began + o->plan.duration_ns > SAFE_DURATION_NS)
         end(s, "five minutes are over: take a shorter --duration, a higher --rate to begin with, or --unlimited");
     else if (s->n == SEARCH_TRIALS)
@@ -147,6 +152,10 @@ static int try_outstanding(struct load *load, const struct options *o, struct se
     int rc = run_load(load, &own, &r, error);
     if (rc != 0)
         return rc;
+    if (run_interrupted()) { // half a trial says nothing
+        keep(s, &r);
+        return 0;
+    }
     struct trial *t = note(s, &r.run);
     t->outstanding = own.outstanding;
     t->busy = report_busy(&r.run);
@@ -166,14 +175,14 @@ static int climb(struct load *load, const struct options *o, struct search *s, u
     for (uint64_t n = flows; n <= most && n <= MOST; n *= 2) {
         load->outstanding = (uint32_t)n;
         int rc = try_outstanding(load, o, s, file, error);
-        if (rc != 0)
+        if (rc != 0 || run_interrupted())
             return rc;
         double rate = s->trials[s->n - 1].rate, before = s->rate;
         if (rate > before) {
             s->rate = rate;
             *best = (uint32_t)n;
         }
-        if (run_interrupted() || rate < before * GROWTH || rate == 0)
+        if (rate < before * GROWTH || rate == 0)
             return 0;
     }
     end(s, "more than %u questions on their way are not tried: more --sockets would allow them", load->outstanding);
@@ -188,14 +197,13 @@ static int find_max(struct load *load, const struct options *o, struct search *s
     fprintf(file, "  looks for the highest rate of a closed loop\n");
     print_heading("outstanding", file);
     int rc = climb(load, o, s, &best, file, error);
-    if (rc != 0)
-        return rc;
     own.outstanding = load->outstanding = best;
     load->plan.duration_ns = o->plan.duration_ns;
-    rc = run_load(load, &own, &r, error);
-    if (rc == 0)
+    bool whole = s->kept.run.options == NULL; // else it is the trial that was interrupted
+    if (rc == 0 && whole && (rc = run_load(load, &own, &r, error)) == 0)
         keep(s, &r);
-    if (run_interrupted())
+    s->cut = run_interrupted();
+    if (s->cut)
         end(s, "interrupted");
     return rc;
 }
@@ -210,7 +218,9 @@ int search_run(struct load *load, const struct options *o, struct search *s, FIL
         return rc;
     if (s->ended[0] != '\0')
         fprintf(file, "  ended: %s\n", s->ended);
-    if (o->max)
+    if (o->max && s->cut)
+        fprintf(file, "\n");
+    else if (o->max)
         fprintf(file, "  most answers with %u questions on their way\n\n", s->options.outstanding);
     else if (s->rate > 0)
         fprintf(file, "  knee: %.0f a second\n\n", s->rate);

@@ -23,6 +23,8 @@ struct search {
     struct load_run kept;   ///< that run
     struct trial trials[SEARCH_TRIALS];
     size_t n;
+    unsigned silent; ///< trials in a row, the last ones, in which nothing was answered
+    bool cut;        ///< it was interrupted, or the server stopped answering
     double rate;     ///< the knee, or what the best trial of --max answered; 0: none was found
     char ended[160]; ///< why it ended without finding it exactly; empty: it has
 };

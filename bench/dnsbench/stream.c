@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -76,9 +77,11 @@ static void stream_close(struct flow *f)
 }
 
 // There is no connection; a new one is made later.
-static void give_up(struct worker *w, struct stream *s)
+static void give_up(struct worker *w, struct stream *s, const char *why)
 {
     w->results.counts.refused++;
+    if (w->results.refusal[0] == '\0')
+        snprintf(w->results.refusal, sizeof w->results.refusal, "%s", why);
     stream_close(&s->flow);
     s->again = worker_now(w) + AGAIN_NS;
 }
@@ -91,7 +94,7 @@ static void reconnect(struct worker *w, struct stream *s)
     stream_close(&s->flow);
     s->again = worker_now(w) + AGAIN_NS;
     if (s->heard && begin(w, s) != 0)
-        give_up(w, s);
+        give_up(w, s, strerror(errno));
 }
 
 // Has the connection had its share, and is nothing on its way?
@@ -105,11 +108,11 @@ static unsigned stream_room(struct worker *w, struct flow *f)
     struct stream *s = (struct stream *)f;
     uint64_t at = worker_now(w);
     if (f->fd >= 0 && !s->open && at > s->since + w->load->timeout_ns) // connecting, or TLS, leads to nothing
-        give_up(w, s);
+        give_up(w, s, "nothing came within the time-out");
     if (s->open && is_used_up(s))
         reconnect(w, s);
     if (f->fd < 0 && at >= s->again && begin(w, s) != 0)
-        give_up(w, s);
+        give_up(w, s, strerror(errno));
     if (!s->open || s->out_len - s->out_pos >= OUT_MAX)
         return 0;
     uint32_t left = s->most == 0 ? WORKER_BATCH : s->asked < s->most ? s->most - s->asked : 0;
@@ -232,29 +235,41 @@ static bool receive(struct worker *w, struct stream *s)
     return n != GONE;
 }
 
-// Is the connection there now? Then it is used.
-static bool establish(struct worker *w, struct stream *s)
+static const char *why_no_tls(const struct stream *s)
+{
+    long verified = SSL_get_verify_result(s->tls);
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    return verified != X509_V_OK ? X509_verify_cert_error_string(verified)
+           : reason != NULL      ? reason
+                                 : "the server has ended the handshake";
+}
+
+// Is the connection there now? Then it is used. Returns why there will be none, or NULL.
+static const char *establish(struct worker *w, struct stream *s)
 {
     int failed = 0;
     socklen_t size = sizeof failed;
     if (getsockopt(s->flow.fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 || failed != 0)
-        return false;
+        return strerror(failed != 0 ? failed : errno);
     if (s->tls == NULL) {
         s->open = true;
-        return true;
+        return NULL;
     }
     int n = SSL_do_handshake(s->tls), error = n == 1 ? SSL_ERROR_NONE : SSL_get_error(s->tls, n);
-    ERR_clear_error();
+    bool waits = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
     s->open = n == 1;
+    const char *why = s->open || waits ? NULL : why_no_tls(s);
+    ERR_clear_error();
     watch(w, s, s->open || error == SSL_ERROR_WANT_WRITE);
-    return s->open || error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+    return why;
 }
 
 static void stream_event(struct worker *w, struct flow *f, uint32_t events)
 {
     struct stream *s = (struct stream *)f;
-    if (!s->open && !establish(w, s)) {
-        give_up(w, s);
+    const char *why = s->open ? NULL : establish(w, s);
+    if (why != NULL) {
+        give_up(w, s, why);
         return;
     }
     if (!s->open || ((events & EPOLLOUT) != 0 && !flush(w, s)))

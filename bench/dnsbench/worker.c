@@ -21,6 +21,9 @@
 #define STUCK_NS 1000000                 // after which a flow is looked for again
 #define EXPIRE_NS 1000000                // between two looks for what has waited too long
 #define BUFFER (4 << 20)                 // bytes of a socket's buffers that are asked for
+#define READS_MAX 64                     // rounds of events before losses are settled
+#define LAG_COARSE (UINT32_C(1) << 31)   // with this bit a slot's lag is in units of 2^LAG_SHIFT nanoseconds
+#define LAG_SHIFT 20
 #define NEVER UINT64_MAX
 
 enum state { FREE, WAITING, ANSWERED, LOST };
@@ -131,7 +134,9 @@ static void end_sending(struct worker *w, uint64_t at)
 static void schedule_more(struct worker *w, uint64_t at)
 {
     bool stopped = atomic_load_explicit(&w->load->stop, memory_order_relaxed);
-    if (stopped || w->left == 0 || (w->most > 0 && at >= w->load->plan.duration_ns))
+    if (w->left == 0 && w->most == 0 && !stopped) // as long as the next one would have taken
+        end_sending(w, schedule_next(&w->schedule, &w->due) ? w->due : w->load->plan.duration_ns);
+    else if (stopped || w->left == 0 || (w->most > 0 && at >= w->load->plan.duration_ns))
         end_sending(w, at);
     else if (w->most > 0) // a closed loop: whenever there is room
         w->due = (w->stub != NULL ? stub_active(w->stub) : w->outstanding) < w->most ? at : NEVER;
@@ -139,9 +144,20 @@ static void schedule_more(struct worker *w, uint64_t at)
         end_sending(w, w->load->plan.duration_ns);
 }
 
+static uint32_t lag_pack(uint64_t ns)
+{
+    uint64_t coarse = ns >> LAG_SHIFT;
+    return ns < LAG_COARSE ? (uint32_t)ns : LAG_COARSE | (uint32_t)(coarse < LAG_COARSE ? coarse : LAG_COARSE - 1);
+}
+
+static uint64_t lag_of(const struct slot *slot)
+{
+    return slot->lag < LAG_COARSE ? slot->lag : (uint64_t)(slot->lag - LAG_COARSE) << LAG_SHIFT;
+}
+
 static uint64_t end_of(const struct worker *w, const struct slot *slot)
 {
-    return slot->due + slot->lag + w->load->timeout_ns;
+    return slot->due + lag_of(slot) + w->load->timeout_ns;
 }
 
 // Ids of lost questions rest, so that answers which come very late are not taken for those of others.
@@ -152,15 +168,19 @@ static bool ids_are_free(const struct worker *w, const struct flow *f)
     return free && (last->state != LOST || worker_now(w) > end_of(w, last) + REST_NS);
 }
 
-// The next flow in turn that can be given questions; NULL: none can, so what is due gets late.
-static struct flow *next_flow(struct worker *w, unsigned *room)
+// The next flow in turn that can be given questions; NULL: none can, so what is due gets late. That is the server's doing
+// where a connection takes nothing; where all that is missing are ids, it is not.
+static struct flow *next_flow(struct worker *w, uint64_t at, unsigned *room)
 {
     for (unsigned i = 0; i < w->load->flows; i++) {
         struct flow *f = w->flows[w->turn];
         w->turn = (w->turn + 1) % w->load->flows;
-        *room = ids_are_free(w, f) ? w->load->transport->room(w, f) : 0;
+        if (!ids_are_free(w, f))
+            continue;
+        *room = w->load->transport->room(w, f);
         if (*room > 0)
             return f;
+        w->freed = at;
     }
     return NULL;
 }
@@ -215,11 +235,11 @@ static void give_up(struct worker *w, uint64_t at)
         if (w->stub != NULL) {
             w->results.lookups.due++;
             w->results.lookups.failed++;
-        } else {
-            w->results.counts.due++;
-            w->results.counts.unsent++;
-            results_second(&w->results, w->due)->due++;
+            histogram_add(w->results.lookups.latency, at - w->due);
         }
+        w->results.counts.due++;
+        w->results.counts.unsent++;
+        results_second(&w->results, w->due)->due++;
         w->left--;
         schedule_more(w, at);
     }
@@ -233,9 +253,8 @@ static bool send_due(struct worker *w)
         schedule_more(w, at);
     bool any = w->due <= at || (w->stub != NULL && stub_asks(w->stub));
     unsigned room;
-    struct flow *f = any ? next_flow(w, &room) : NULL;
+    struct flow *f = any ? next_flow(w, at, &room) : NULL;
     if (f == NULL) {
-        w->freed = any ? at : w->freed;
         give_up(w, at);
         return false;
     }
@@ -256,7 +275,7 @@ void flow_sent(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
     struct slot *slot = &f->slots[id];
     uint64_t lag = at > slot->due ? at - slot->due : 0, held = w->freed > slot->due ? w->freed - slot->due : 0;
     uint64_t own = lag > held ? lag - held : 0;
-    slot->lag = lag < UINT32_MAX ? (uint32_t)lag : UINT32_MAX;
+    slot->lag = lag_pack(lag);
     histogram_add(w->results.lag, own);
     c->sent++;
     c->late += own > RESULTS_LATE_NS;
@@ -286,7 +305,8 @@ static void note_answer(struct worker *w, struct flow *f, struct slot *slot, con
                         uint64_t at)
 {
     struct counts *c = &w->results.counts;
-    uint64_t latency = at > slot->due ? at - slot->due : 0, service = latency > slot->lag ? latency - slot->lag : 0;
+    uint64_t latency = at > slot->due ? at - slot->due : 0, lag = lag_of(slot),
+             service = latency > lag ? latency - lag : 0;
     slot->state = ANSWERED;
     f->waiting--;
     w->outstanding--;
@@ -304,7 +324,7 @@ static void lose(struct worker *w, struct flow *f, uint16_t id, uint64_t at)
     slot->state = LOST;
     f->waiting--;
     w->outstanding--;
-    results_loss(&w->results, slot->due, slot->lag + w->load->timeout_ns);
+    results_loss(&w->results, slot->due, lag_of(slot) + w->load->timeout_ns);
     if (w->stub != NULL)
         stub_lost(w->stub, f->tickets[id], slot->question, at);
 }
@@ -354,9 +374,8 @@ static uint64_t expire(struct worker *w, struct flow *f, uint64_t at)
 }
 
 // There may be thousands of flows: they are not all looked at in each turn.
-static uint64_t expire_all(struct worker *w)
+static uint64_t expire_all(struct worker *w, uint64_t at)
 {
-    uint64_t at = worker_now(w);
     if (at < w->look)
         return w->expiry;
     w->expiry = NEVER;
@@ -368,8 +387,8 @@ static uint64_t expire_all(struct worker *w)
     return w->expiry;
 }
 
-// Waits for answers, at most `left` nanoseconds, and takes them.
-static void wait_for_events(struct worker *w, uint64_t left)
+// Waits for answers, at most `left` nanoseconds, and takes them. True: there were events.
+static bool wait_for_events(struct worker *w, uint64_t left)
 {
     struct epoll_event events[WORKER_BATCH];
     left = left > SPIN_NS ? left - SPIN_NS / 2 : 0;
@@ -377,6 +396,16 @@ static void wait_for_events(struct worker *w, uint64_t left)
     int n = epoll_pwait2(w->epoll, events, WORKER_BATCH, &time, NULL);
     for (int i = 0; i < n; i++)
         w->load->transport->event(w, events[i].data.ptr, events[i].events);
+    return n > 0;
+}
+
+// Returns as expire_all(). What has come in time, but was not read yet, is no loss.
+static uint64_t settle(struct worker *w)
+{
+    uint64_t at = worker_now(w);
+    for (unsigned i = 0; at >= w->expiry && i < READS_MAX && wait_for_events(w, 0); i++)
+        ;
+    return expire_all(w, at);
 }
 
 static bool is_over(const struct worker *w, uint64_t at)
@@ -393,7 +422,7 @@ static bool is_over(const struct worker *w, uint64_t at)
 static void await_start(struct worker *w)
 {
     for (uint64_t at; (at = clock_monotonic_ns()) < w->load->start_ns;)
-        wait_for_events(w, w->load->start_ns - at);
+        (void)wait_for_events(w, w->load->start_ns - at);
 }
 
 static void stop(struct worker *w)
@@ -411,7 +440,7 @@ static void linger(struct worker *w)
 {
     uint64_t end = worker_now(w) + (w->results.counts.lost > 0 ? w->load->timeout_ns : SETTLE_NS);
     for (uint64_t at; (at = worker_now(w)) < end && !atomic_load_explicit(&w->load->stop, memory_order_relaxed);)
-        wait_for_events(w, end - at < LOOK_NS ? end - at : LOOK_NS);
+        (void)wait_for_events(w, end - at < LOOK_NS ? end - at : LOOK_NS);
     results_show(&w->results);
 }
 
@@ -419,12 +448,13 @@ static void ask_all(struct worker *w)
 {
     schedule_more(w, 0);
     for (;;) {
-        uint64_t until = expire_all(w), at = worker_now(w);
+        uint64_t until = settle(w), at = worker_now(w);
         bool more = send_due(w);
         if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
             stop(w);
         results_show(&w->results);
         if (is_over(w, at)) {
+            end_sending(w, at);
             w->results.over_ns = worker_now(w);
             linger(w);
             return;
@@ -434,7 +464,7 @@ static void ask_all(struct worker *w)
         at = worker_now(w);
         if (!more && w->due <= at) // no flow takes it
             until = at + STUCK_NS;
-        wait_for_events(w, more || until <= at ? 0 : until - at);
+        (void)wait_for_events(w, more || until <= at ? 0 : until - at);
     }
 }
 

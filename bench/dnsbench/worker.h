@@ -63,7 +63,7 @@ struct load {
 /// A question on its way, by its id.
 struct slot {
     uint64_t due;                      ///< nanoseconds after the start
-    uint32_t lag;                      ///< nanoseconds until it was sent, or as much as fits
+    uint32_t lag;                      ///< until it was sent: nanoseconds, or a coarse measure of a long time
     uint32_t question : 30, state : 2; ///< place in the set
 };
 
@@ -86,7 +86,7 @@ struct worker {
     int epoll;
     unsigned turn;    ///< flow that is given questions next
     uint64_t due;     ///< of the next question or look-up; UINT64_MAX: there is none
-    uint64_t freed;   ///< what was due before then had to wait for a flow: that is not this thread's lateness
+    uint64_t freed;   ///< what was due before then had to wait for the server: that is not this thread's lateness
     uint64_t stopped; ///< when the run was ended early; 0: it was not
     uint64_t left;    ///< that may still be begun
     uint64_t outstanding, most;

@@ -163,13 +163,15 @@ static bool may_ask_another(struct flight *x, const char *why)
 }
 
 // Over UDP, more than what was asked for: where nobody knows better it is as good as truncated.
-static void answered_too_much(struct flight *x)
+static void answered_too_much(struct flight *x, const uint8_t *message)
 {
     if (may_ask_another(x, "answer larger than asked for")) {
         ask_next(x);
         return;
     }
     x->truncated = true;
+    x->truncated_aa = (message[2] & 0x04) != 0; // RFC 1035 4.1.1
+    x->truncated_ra = (message[3] & 0x80) != 0;
     if (more_is_of_use(x))
         ask_same(x);
     else
@@ -190,7 +192,7 @@ static void answered(struct flight *x, const uint8_t *message, size_t size)
     const struct stanza *s = x->stanza;
     struct message_answer a;
     if (!x->over_tcp && size > size_asked(x)) {
-        answered_too_much(x);
+        answered_too_much(x, message);
         return;
     }
     // Not in a query's arena: of an answer that is not the last word nothing is kept while it goes on waiting.

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import sys
 import time
 from html.parser import HTMLParser
@@ -95,6 +96,51 @@ def test_nobody_listens_over_tcp(tmp_path):
     assert run.counts["due"] == run.counts["unsent"] == 100 and run.counts["sent"] == 0 and run.counts["refused"] > 0
 
 
+def test_look_ups_that_are_not_sent(tmp_path):
+    """They have waited for as long as the others, and the run is none of the server's."""
+    run = bench(tmp_path, ["--stub", "--tcp", "-r", "200", "-d", "500ms", "-t", "100ms"], f"127.0.0.1:{free_port()}")
+    lookups = run.json["lookups"]
+    assert run.status == 3 and "100 questions could not be sent: no connection: Connection refused" in run.text
+    assert lookups["due"] == lookups["failed"] == lookups["latency_ns"]["count"] == run.counts["unsent"] == 100
+    assert lookups["latency_ns"]["min"] >= 100 * MS
+
+
+@pytest.mark.parametrize("arguments", ["-r 1", "-r 1 --tcp", "-r 1000 --schedule burst:1000", "-o 10 --unlimited --tcp"])
+def test_nobody_is_asked_for_ever(arguments, tmp_path):
+    """However rarely it is asked: a server that does not answer ends the run."""
+    began = time.monotonic()
+    run = bench(tmp_path, [*arguments.split(), "-d", "60", "-t", "100ms"], f"127.0.0.1:{free_port()}")
+    assert run.status == 3 and "ended early: the server has stopped answering" in run.text, run.text
+    assert time.monotonic() - began < 30 and "dnsbench itself" not in run.text
+
+
+def test_short_runs_have_rates(server, tmp_path):
+    """Ten questions at a hundred a second are a tenth of a second's."""
+    run = bench(tmp_path, ["-r", "100", "--queries", "10"], at(server))
+    assert "in 0.10 s, 100.0 a second" in run.text, run.text
+
+
+def test_what_has_come_in_time_is_not_lost(simulated, tmp_path):
+    """dnsbench is held up for longer than the time-out; the kernel knows when answers came."""
+    run = Run(tmp_path, ["-r", "500", "-d", "3", "-t", "100ms", "--max-lag", "1s"], at(simulated("constant:15")))
+    for _ in range(3):
+        time.sleep(0.6)
+        run.child.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        run.child.send_signal(signal.SIGCONT)
+    run.finish()
+    assert run.status == 0 and (run.counts["answered"], run.counts["lost"]) == (1500, 0), run.text
+
+
+def test_handshakes_that_come_to_nothing(tmp_path):
+    """The first connections are accepted and never served: they are given up, and others made."""
+    with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=["no handshake times 4"], tls={"name": "dns.example"}) as upstream:
+        arguments = ["--tls", "--sockets", "4", "-r", "100", "-d", "2", "-t", "500ms"]
+        run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.tls_port}")
+    assert run.counts["refused"] == 4 and run.counts["answered"] > 100, run.text
+    assert "no connection: nothing came within the time-out" in run.text
+
+
 def test_server_stops_answering(simulated, tmp_path):
     """The run ends by itself, and says why."""
     server, began = simulated("constant:1"), time.monotonic()
@@ -114,7 +160,15 @@ def test_interrupted(server, tmp_path):
     time.sleep(1)
     run.interrupt().finish()
     assert run.status == 3 and "ended early: interrupted" in run.text
-    assert 20 < run.counts["answered"] == run.counts["sent"] < 3000
+    assert 20 < run.counts["answered"] == run.counts["sent"] < 3000 and run.counts["cut_off"] == 0
+
+
+def test_what_an_interruption_cuts_off(simulated, tmp_path):
+    """Questions that nobody waits for any more are told, beside answered and lost ones."""
+    run = Run(tmp_path, ["-r", "100", "-d", "60", "-t", "20"], at(simulated("constant:5000")))
+    time.sleep(1)
+    run.interrupt().finish()
+    assert run.status == 3 and 20 < run.counts["cut_off"] == run.counts["sent"] and "cut off" in run.text
 
 
 # ---- connections
@@ -152,6 +206,7 @@ def test_tls(name, status, tmp_path):
         assert run.counts["answered"] == run.counts["sent"] == asked == 50
     else:
         assert run.counts["answered"] == asked == 0 and run.counts["refused"] > 0
+        assert "no connection: hostname mismatch" in run.text
 
 
 # ---- when questions are sent
@@ -227,17 +282,39 @@ def test_knee(case, server, tmp_path):
 
 
 def test_knee_is_between(tmp_path):
-    """The server answers the first trial, misses the second one, answers the third, and then nothing any more."""
-    faults = ["silent after 100 times 200", "silent after 500"]
-    with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=faults) as upstream:
-        arguments = ["--find-knee", "lost<99.9%", "-r", "1000", "-d", "100ms", "-t", "60ms"]
-        run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.port}")
+    """The server answers the first trial, half of the second one, the third, and then half of what comes."""
+    faults = ["silent for a.example. after 50 times 100", "silent for a.example. after 250"]
+    with Upstream(records=["*.example. 60 IN A 192.0.2.1"], faults=faults) as upstream:
+        arguments = ["--find-knee", "lost<40%", "-r", "1000", "-d", "100ms", "-t", "60ms"]
+        run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.port}", ask="a.example A\nb.example A")
     search = run.json["search"]
     held = [[trial["rate"], trial["holds"]] for trial in search["trials"]]
     failed = [[rate, False] for rate in (4000, 3000, 2500, 2250, 2125, 2062.5) for _ in range(2)]
     assert held == [[1000, True], [2000, False], [2000, True], *failed]
     assert run.status == 0 and (search["knee"], search["ended"]) == (2000, None)
     assert run.json["options"]["rate"] == 2000 and run.counts["due"] == 200 and run.counts["answered"] > 0
+
+
+def test_knee_of_a_server_that_stops_answering(tmp_path):
+    """What held before is told, and that it says nothing of the server's knee."""
+    with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=["silent after 300"]) as upstream:
+        arguments = ["--find-knee", "lost<99%", "-r", "1000", "-d", "100ms", "-t", "60ms"]
+        run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.port}")
+    search = run.json["search"]
+    assert [[trial["rate"], trial["holds"]] for trial in search["trials"]] == [[1000, True], [2000, True], *[[4000, False]] * 2]
+    assert (search["knee"], search["ended"]) == (2000, "the server has stopped answering, at 4000 a second")
+    assert run.status == 3, run.text
+
+
+@pytest.mark.parametrize("arguments", [["--find-knee", "lost<99%"], ["--max", "--unlimited"]], ids=["knee", "max"])
+def test_interrupted_search(arguments, server, tmp_path):
+    """It ends at once, and what is reported is no result."""
+    began = time.monotonic()
+    run = Run(tmp_path, [*arguments, "-d", "30"], at(server))
+    time.sleep(1)
+    run.interrupt().finish()
+    assert run.status == 3 and "ended: interrupted" in run.text and time.monotonic() - began < 20
+    assert run.json["search"]["trials"] == [] and run.counts["answered"] > 0
 
 
 def test_max(server, tmp_path):
@@ -594,13 +671,13 @@ def test_late_generator_is_no_measurement(server, tmp_path):
     assert run.status == 3 and "INVALID: dnsbench itself was late" in run.text and not run.json["valid"]
 
 
-def a_report(p50, p99, lost=0, spread=0.01, seconds=12, valid=True):
+def a_report(p50, p99, lost=0, spread=0.01, seconds=12, valid=True, missing=0, **more):
     """As --json writes it; p50 and p99 go up and down from second to second, and behind the last one is none."""
     waves = [1 + spread * (number % 5 - 2) / 2 for number in range(seconds)]
-    counts = {"sent": 10000, "lost": lost, "truncated": 0, "mismatched": 0}
+    counts = {"sent": 10000, "lost": lost, "truncated": 0, "mismatched": 0, "rcodes": {"NXDOMAIN": missing}}
     each_second = [{"p50": int(p50 * MS * wave), "p99": int(p99 * MS * wave)} for wave in waves]
     each_second.append({"due": 0, "answered": 0, "lost": 0})
-    return json.dumps({"format": 1, "valid": valid, "counts": counts, "seconds": each_second})
+    return json.dumps({"format": 1, "valid": valid, "counts": counts, "seconds": each_second, **more})
 
 
 @each("compared")
