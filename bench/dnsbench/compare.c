@@ -69,12 +69,12 @@ double compare_shares(uint64_t part_a, uint64_t whole_a, uint64_t part_b, uint64
 
 // --- reports
 
-// What is compared as a share: of the questions sent; of look-ups, of those that were due. Nothing is known of it without
-// its section of the report.
+// What is compared as a share: of the questions sent; of look-ups, of those that were due. Nothing is known of it
+// without its section of the report.
 static const struct share {
     const char *name, *section;
-} shares[] = {{"lost", "counts"},      {"truncated", "counts"}, {"mismatched", "counts"}, {"NXDOMAIN", "counts"},
-              {"errors", "counts"},    {"not right", "check"},  {"not found", "lookups"}, {"failed", "lookups"}};
+} shares[] = {{"lost", "counts"},   {"truncated", "counts"}, {"mismatched", "counts"}, {"NXDOMAIN", "counts"},
+              {"errors", "counts"}, {"not right", "check"},  {"not found", "lookups"}, {"failed", "lookups"}};
 #define SHARES (sizeof shares / sizeof shares[0])
 
 struct side {

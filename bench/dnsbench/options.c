@@ -364,8 +364,8 @@ static int read_all(int argc, char **argv, struct options *o, char *error)
 {
     struct option names[SPECS + 1] = {0};
     for (size_t i = 0; i < SPECS; i++)
-        names[i] =
-            (struct option){specs[i].name, is_alone(&specs[i]) ? no_argument : required_argument, NULL, FIRST_LONG + (int)i};
+        names[i] = (struct option){specs[i].name, is_alone(&specs[i]) ? no_argument : required_argument, NULL,
+                                   FIRST_LONG + (int)i};
     for (size_t i = 0; i < SPECS; i++)
         for (size_t l = 0; l < sizeof letters / sizeof letters[0]; l++)
             if (strcmp(letters[l] + 1, specs[i].name) == 0)

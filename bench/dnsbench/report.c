@@ -321,13 +321,12 @@ static json_t *options_json(const struct options *o)
                             "per_connection", (int)o->per_connection, "recursion", m->rd, "edns_size",
                             m->edns ? (int)m->edns_size : 0, "dnssec", m->do_, "order", orders[o->order], "missing",
                             o->missing, "external", o->external, "check", o->check);
-    json_t *all = json_pack("{s:s, s:s, s:b, s:s, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:i, s:I}", "server",
-                            address_text(&o->server, server), "questions", text_clean(source), "stub", o->stub,
-                            "schedule", schedule_form_text(o->plan.form), "rate", o->plan.rate, "to_rate",
-                            o->plan.to_rate, "duration_ns", (json_int_t)o->plan.duration_ns, "timeout_ns",
-                            (json_int_t)o->timeout_ns, "queries", (json_int_t)o->queries, "outstanding",
-                            (int)o->outstanding, "threads", (int)o->threads, "sockets", (int)o->sockets, "seed",
-                            (json_int_t)o->seed);
+    json_t *all = json_pack(
+        "{s:s, s:s, s:b, s:s, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:i, s:I}", "server", address_text(&o->server, server),
+        "questions", text_clean(source), "stub", o->stub, "schedule", schedule_form_text(o->plan.form), "rate",
+        o->plan.rate, "to_rate", o->plan.to_rate, "duration_ns", (json_int_t)o->plan.duration_ns, "timeout_ns",
+        (json_int_t)o->timeout_ns, "queries", (json_int_t)o->queries, "outstanding", (int)o->outstanding, "threads",
+        (int)o->threads, "sockets", (int)o->sockets, "seed", (json_int_t)o->seed);
     (void)json_object_update(all, how);
     json_decref(how);
     return all;

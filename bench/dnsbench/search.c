@@ -4,7 +4,7 @@
 #include <clusterdns/clock.h>
 #include <stdarg.h>
 
-#define SILENT_TRIALS 2 // without any answer: it is not that the rate was too high
+#define SILENT_TRIALS 2                   // without any answer: it is not that the rate was too high
 #define MAX_TRIAL_NS UINT64_C(2000000000) // of --max
 #define LEAST_QUESTIONS 100.0             // of a trial of --find-knee: fewer make no percentiles
 #define GROWTH 1.03                       // by which twice as many questions have to make more answers

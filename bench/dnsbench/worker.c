@@ -168,8 +168,8 @@ static bool ids_are_free(const struct worker *w, const struct flow *f)
     return free && (last->state != LOST || worker_now(w) > end_of(w, last) + REST_NS);
 }
 
-// The next flow in turn that can be given questions; NULL: none can, so what is due gets late. That is the server's doing
-// where a connection takes nothing; where all that is missing are ids, it is not.
+// The next flow in turn that can be given questions; NULL: none can, so what is due gets late. That is the server's
+// doing where a connection takes nothing; where all that is missing are ids, it is not.
 static struct flow *next_flow(struct worker *w, uint64_t at, unsigned *room)
 {
     for (unsigned i = 0; i < w->load->flows; i++) {
