@@ -194,12 +194,12 @@ static void *run(void *arg)
     for (uint64_t next = clock_monotonic_ns() + LOOK_NS; !sleep_until(c, next);)
         next = settle(c);
     for (uint64_t end = clock_monotonic_ns() + END_NS;;) {
-        (void)settle(c);
+        const struct timespec next = clock_timespec(settle(c));
         if (c->npending == 0 || clock_monotonic_ns() > end) {
             c->counts.unjudged += c->npending;
             return NULL;
         }
-        (void)nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+        (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
     }
 }
 

@@ -231,17 +231,24 @@ static void compare_share(const struct side *a, const struct side *b, const stru
 }
 
 // Runs of different loads can be compared, if that is meant.
+static void note_option(const struct side *a, const struct side *b, const char *section, const char *name, FILE *file)
+{
+    const json_t *x = json_object_get(json_object_get(a->report, section), name),
+                 *y = json_object_get(json_object_get(b->report, section), name);
+    if (x != NULL && y != NULL && !json_equal(x, y))
+        fprintf(file, "  NOTE: the runs differ in what was asked for: %s\n", name);
+}
+
 static void note_options(const struct side *a, const struct side *b, FILE *file)
 {
-    json_t *x = json_object_get(a->report, "options"), *y = json_object_get(b->report, "options"), *value;
+    static const char *const lookups[] = {"ndots", "attempts", "search", "namespace"};
+    json_t *value;
     const char *name;
-    json_object_foreach(x, name, value)
-    {
-        const json_t *other = json_object_get(y, name);
-        bool meant = strcmp(name, "server") == 0 || strcmp(name, "seed") == 0;
-        if (!meant && other != NULL && !json_equal(value, other))
-            fprintf(file, "  NOTE: the runs differ in what was asked for: %s\n", name);
-    }
+    json_object_foreach(json_object_get(a->report, "options"), name,
+                        value) if (strcmp(name, "server") != 0 && strcmp(name, "seed") != 0)
+        note_option(a, b, "options", name, file);
+    for (size_t i = 0; i < sizeof lookups / sizeof lookups[0]; i++)
+        note_option(a, b, "lookups", lookups[i], file);
 }
 
 static int compare_sides(const struct side *a, const struct side *b, double tolerance, FILE *file,

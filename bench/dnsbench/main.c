@@ -14,6 +14,8 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define COMPLAINT_MAX 4096
 
@@ -54,11 +56,16 @@ static int try_files(const struct options *o)
 {
     const char *const paths[] = {o->json, o->csv, o->hgrm, o->html};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        FILE *file = paths[i] != NULL ? fopen(paths[i], "ae") : NULL;
-        if (paths[i] != NULL && file == NULL)
+        struct stat there;
+        bool is_new = paths[i] != NULL && stat(paths[i], &there) != 0;
+        if (paths[i] == NULL || (!is_new && !S_ISREG(there.st_mode)))
+            continue;
+        FILE *file = fopen(paths[i], "ae");
+        if (file == NULL)
             return complain(FAILED, paths[i], strerror(errno));
-        if (file != NULL)
-            fclose(file);
+        fclose(file);
+        if (is_new)
+            unlink(paths[i]);
     }
     return VALID;
 }

@@ -317,10 +317,13 @@ static json_t *options_json(const struct options *o)
     char server[ADDRESS_TEXT_MAX], source[PATH_MAX];
     snprintf(source, sizeof source, "%s", report_source(o));
     const struct question_options *m = &o->message;
-    json_t *how = json_pack("{s:s, s:i, s:b, s:i, s:b, s:s, s:f, s:f, s:b}", "transport", transports[o->transport],
-                            "per_connection", (int)o->per_connection, "recursion", m->rd, "edns_size",
-                            m->edns ? (int)m->edns_size : 0, "dnssec", m->do_, "order", orders[o->order], "missing",
-                            o->missing, "external", o->external, "check", o->check);
+    bool zipf = o->order == PICK_ZIPF, burst = o->plan.form == SCHEDULE_BURST, step = o->plan.form == SCHEDULE_STEP;
+    json_t *how =
+        json_pack("{s:s, s:i, s:b, s:i, s:b, s:s, s:f, s:i, s:i, s:f, s:f, s:b}", "transport", transports[o->transport],
+                  "per_connection", (int)o->per_connection, "recursion", m->rd, "edns_size",
+                  m->edns ? (int)m->edns_size : 0, "dnssec", m->do_, "order", orders[o->order], "zipf",
+                  zipf ? o->zipf : 0.0, "burst", burst ? (int)o->plan.burst : 0, "steps", step ? (int)o->plan.steps : 0,
+                  "missing", o->missing, "external", o->external, "check", o->check);
     json_t *all = json_pack(
         "{s:s, s:s, s:b, s:s, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:i, s:I}", "server", address_text(&o->server, server),
         "questions", text_clean(source), "stub", o->stub, "schedule", schedule_form_text(o->plan.form), "rate",

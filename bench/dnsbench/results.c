@@ -124,12 +124,13 @@ void results_loss(struct results *r, uint64_t due_ns, uint64_t latency_ns)
     add_to_second(s, latency_ns);
 }
 
-void results_show(struct results *r)
+void results_show(struct results *r, bool waits)
 {
     const struct counts *c = &r->counts;
     atomic_store_explicit(&r->live.due, c->due, memory_order_relaxed);
     atomic_store_explicit(&r->live.answered, c->answered, memory_order_relaxed);
     atomic_store_explicit(&r->live.lost, c->lost + c->unsent, memory_order_relaxed);
+    atomic_store_explicit(&r->live.waits, waits, memory_order_relaxed);
     atomic_store_explicit(&r->live.odd, c->tardy + c->duplicates + c->mismatched + c->strange + c->refused,
                           memory_order_relaxed);
 }

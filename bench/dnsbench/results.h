@@ -12,7 +12,7 @@
 #define RESULTS_RCODES 24 ///< those that have a name, 0 to 23; what is above is counted together
 
 /// Counts of questions and of what came back. Every question that was due is sent, or has failed to be; every one that
-/// was sent ends as answered or lost.
+/// was sent ends as answered or lost, or is cut off when the run is ended early.
 struct counts {
     uint64_t due;      ///< by the schedule
     uint64_t sent;     ///< to the kernel
@@ -43,6 +43,7 @@ struct second {
 /// What the main thread may look at while a load goes on; `lost`: those that were not sent, too.
 struct live {
     _Atomic uint64_t due, answered, lost, odd; ///< odd: everything that is no answer in time
+    atomic_bool waits;                         ///< for an answer
 };
 
 /// Of whole look-ups (stub.h): each that was due ends in one of three ways, but for those that the end of the run cut
@@ -66,7 +67,7 @@ struct results {
     uint64_t sending_ns;       ///< for how long questions were begun
     uint64_t answered_while;   ///< answers that came until then
     uint64_t over_ns;          ///< after the start: when the last question had ended
-    char refusal[96];          ///< why there was no connection, the first time; empty: it is not known
+    char refusal[96];          ///< why there was no connection, the first time; empty: there always was one
     struct second *seconds;
     size_t nseconds;
     uint64_t generator_cpu_ns;  ///< CPU time of the threads
@@ -87,5 +88,5 @@ struct second *results_second(struct results *r, uint64_t at_ns);
 void results_answer(struct results *r, uint64_t due_ns, uint64_t latency_ns, uint64_t service_ns);
 /// Counts a loss, which took `latency_ns` from when it was due.
 void results_loss(struct results *r, uint64_t due_ns, uint64_t latency_ns);
-/// Shows the counts to whoever looks.
-void results_show(struct results *r);
+/// Shows the counts to whoever looks, and whether an answer is waited for.
+void results_show(struct results *r, bool waits);

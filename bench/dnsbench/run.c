@@ -15,7 +15,7 @@
 #define BEGIN_NS UINT64_C(50000000)     // threads are there before the schedule begins
 #define VIEW_NS UINT64_C(1000000000)    // between two looks at a run
 #define SILENCE_NS UINT64_C(5000000000) // … without an answer, and the run is ended
-#define SILENT_LOSSES 3                 // without an answer between them: it is not that nothing was asked
+#define SILENT_MOST 3                   // questions that have come to nothing since the last answer: then it is silence
 
 static volatile sig_atomic_t interrupted;
 
@@ -96,6 +96,7 @@ static int finish(struct thread *threads, unsigned n, struct results *sum)
 
 static struct live_sum {
     uint64_t due, answered, lost, odd;
+    bool waits;
 } look(struct thread *threads, unsigned n)
 {
     struct live_sum sum = {0};
@@ -104,6 +105,7 @@ static struct live_sum {
         sum.due += atomic_load_explicit(&live->due, memory_order_relaxed);
         sum.answered += atomic_load_explicit(&live->answered, memory_order_relaxed);
         sum.lost += atomic_load_explicit(&live->lost, memory_order_relaxed);
+        sum.waits |= atomic_load_explicit(&live->waits, memory_order_relaxed);
         sum.odd += atomic_load_explicit(&live->odd, memory_order_relaxed);
     }
     return sum;
@@ -133,7 +135,7 @@ static const char *watch(struct load *load, struct thread *threads, sem_t *over,
                          struct beside *beside)
 {
     struct live_sum last = {0};
-    uint64_t heard = load->start_ns, lost = 0; // lost: until then
+    uint64_t heard = load->start_ns, asked = 0; // asked: until then
     unsigned left = load->threads;
     bool view = !o->quiet && isatty(STDERR_FILENO);
     const char *stopped = NULL;
@@ -141,11 +143,10 @@ static const char *watch(struct load *load, struct thread *threads, sem_t *over,
         uint64_t at = clock_monotonic_ns() - load->start_ns;
         beside_sample(beside, at, at < load->plan.duration_ns + VIEW_NS);
         struct live_sum now = look(threads, load->threads);
-        bool idle = load->outstanding == 0 && now.answered + now.lost == now.due && now.lost - lost < SILENT_LOSSES;
-        if (now.answered > last.answered || idle)
-            heard = clock_monotonic_ns();
         if (now.answered > last.answered)
-            lost = now.lost;
+            asked = now.due;
+        if (now.answered > last.answered || (!now.waits && now.due - asked < SILENT_MOST))
+            heard = clock_monotonic_ns();
         if (view)
             show(&now, &last, next - load->start_ns);
         if (interrupted)

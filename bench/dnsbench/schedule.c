@@ -73,6 +73,12 @@ static double time_of(const struct schedule_plan *p, uint64_t n)
     return (double)n / p->rate;
 }
 
+uint64_t schedule_span(const struct schedule_plan *plan, uint64_t n)
+{
+    double span = plan->form == SCHEDULE_BURST ? (double)n / plan->rate : time_of(plan, n);
+    return span < seconds(plan->duration_ns) ? (uint64_t)(span * SECOND) : plan->duration_ns;
+}
+
 bool schedule_next(struct schedule *s, uint64_t *at_ns)
 {
     uint64_t number = s->number++;

@@ -39,5 +39,8 @@ struct schedule {
 
 /// Part `part` of `parts`.
 void schedule_begin(struct schedule *s, const struct schedule_plan *plan, unsigned part, unsigned parts);
+/// For how long `n` questions are asked, all parts together: until the next one would be due, on the average; at most
+/// the duration. Nanoseconds.
+uint64_t schedule_span(const struct schedule_plan *plan, uint64_t n);
 /// The time of the next question, in nanoseconds after the start; not before the last one. False: there is none.
 bool schedule_next(struct schedule *s, uint64_t *at_ns);

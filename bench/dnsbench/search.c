@@ -43,7 +43,6 @@ static struct trial *note(struct search *s, const struct run *run)
     struct trial *t = &s->trials[s->n++];
     *t = (struct trial){0};
     objective_measure(run->results, &t->measures);
-    s->silent = run->results->counts.answered == 0 ? s->silent + 1 : 0;
     return t;
 }
 
@@ -90,6 +89,7 @@ static int try_rate(struct load *load, const struct options *o, struct search *s
         struct trial *t = note(s, &r.run);
         t->rate = k->rate;
         t->outcome = judge(o, t, &r.run);
+        s->silent = r.run.results->counts.answered == 0 ? s->silent + 1 : 0;
         print_trial(t, t->rate, verdicts[t->outcome], file);
         knee_note(k, t->outcome);
         held = t->outcome == OUTCOME_HOLDS;
@@ -104,8 +104,9 @@ static int try_rate(struct load *load, const struct options *o, struct search *s
 // Why a search that has not come to its end goes no further.
 static bool stopped(struct search *s, const struct options *o, uint64_t began)
 {
-    s->cut = run_interrupted() || s->silent == SILENT_TRIALS;
-    if (run_interrupted())
+    bool was_interrupted = run_interrupted();
+    s->cut = was_interrupted || s->silent == SILENT_TRIALS;
+    if (was_interrupted)
         end(s, "interrupted");
     else if (s->n > 0 && s->kept.results.counts.answered == 0)
         end(s, "the server does not answer");
@@ -199,8 +200,8 @@ static int find_max(struct load *load, const struct options *o, struct search *s
     int rc = climb(load, o, s, &best, file, error);
     own.outstanding = load->outstanding = best;
     load->plan.duration_ns = o->plan.duration_ns;
-    bool whole = s->kept.run.options == NULL; // else it is the trial that was interrupted
-    if (rc == 0 && whole && (rc = run_load(load, &own, &r, error)) == 0)
+    bool cut_short = s->kept.run.options != NULL; // then it is the trial that was interrupted
+    if (rc == 0 && !cut_short && (rc = run_load(load, &own, &r, error)) == 0)
         keep(s, &r);
     s->cut = run_interrupted();
     if (s->cut)

@@ -76,14 +76,26 @@ static void stream_close(struct flow *f)
     s->open = false;
 }
 
+static void note_refusal(struct worker *w, const char *why)
+{
+    if (w->results.refusal[0] == '\0')
+        snprintf(w->results.refusal, sizeof w->results.refusal, "%s", why);
+}
+
 // There is no connection; a new one is made later.
 static void give_up(struct worker *w, struct stream *s, const char *why)
 {
     w->results.counts.refused++;
-    if (w->results.refusal[0] == '\0')
-        snprintf(w->results.refusal, sizeof w->results.refusal, "%s", why);
+    note_refusal(w, why);
     stream_close(&s->flow);
     s->again = worker_now(w) + AGAIN_NS;
+}
+
+static void begin_anew(struct worker *w, struct stream *s)
+{
+    int rc = begin(w, s);
+    if (rc != 0)
+        give_up(w, s, rc == CDNS_EIO ? strerror(errno) : error_text(rc));
 }
 
 // The connection is over, however it ended. A new one takes its place, later if nothing came over the old one. What
@@ -93,8 +105,10 @@ static void reconnect(struct worker *w, struct stream *s)
     w->results.counts.closed++;
     stream_close(&s->flow);
     s->again = worker_now(w) + AGAIN_NS;
-    if (s->heard && begin(w, s) != 0)
-        give_up(w, s, strerror(errno));
+    if (s->heard)
+        begin_anew(w, s);
+    else
+        note_refusal(w, "it was closed before anything was answered");
 }
 
 // Has the connection had its share, and is nothing on its way?
@@ -111,8 +125,8 @@ static unsigned stream_room(struct worker *w, struct flow *f)
         give_up(w, s, "nothing came within the time-out");
     if (s->open && is_used_up(s))
         reconnect(w, s);
-    if (f->fd < 0 && at >= s->again && begin(w, s) != 0)
-        give_up(w, s, strerror(errno));
+    if (f->fd < 0 && at >= s->again)
+        begin_anew(w, s);
     if (!s->open || s->out_len - s->out_pos >= OUT_MAX)
         return 0;
     uint32_t left = s->most == 0 ? WORKER_BATCH : s->asked < s->most ? s->most - s->asked : 0;
@@ -237,7 +251,7 @@ static bool receive(struct worker *w, struct stream *s)
 
 static const char *why_no_tls(const struct stream *s)
 {
-    long verified = SSL_get_verify_result(s->tls);
+    long verified = SSL_get_verify_mode(s->tls) != SSL_VERIFY_NONE ? SSL_get_verify_result(s->tls) : X509_V_OK;
     const char *reason = ERR_reason_error_string(ERR_peek_error());
     return verified != X509_V_OK ? X509_verify_cert_error_string(verified)
            : reason != NULL      ? reason

@@ -23,7 +23,7 @@
 #define BUFFER (4 << 20)                 // bytes of a socket's buffers that are asked for
 #define READS_MAX 64                     // rounds of events before losses are settled
 #define LAG_COARSE (UINT32_C(1) << 31)   // with this bit a slot's lag is in units of 2^LAG_SHIFT nanoseconds
-#define LAG_SHIFT 20
+#define LAG_SHIFT 10
 #define NEVER UINT64_MAX
 
 enum state { FREE, WAITING, ANSWERED, LOST };
@@ -134,8 +134,8 @@ static void end_sending(struct worker *w, uint64_t at)
 static void schedule_more(struct worker *w, uint64_t at)
 {
     bool stopped = atomic_load_explicit(&w->load->stop, memory_order_relaxed);
-    if (w->left == 0 && w->most == 0 && !stopped) // as long as the next one would have taken
-        end_sending(w, schedule_next(&w->schedule, &w->due) ? w->due : w->load->plan.duration_ns);
+    if (w->left == 0 && w->most == 0 && !stopped)
+        end_sending(w, schedule_span(&w->load->plan, w->load->queries));
     else if (stopped || w->left == 0 || (w->most > 0 && at >= w->load->plan.duration_ns))
         end_sending(w, at);
     else if (w->most > 0) // a closed loop: whenever there is room
@@ -172,6 +172,7 @@ static bool ids_are_free(const struct worker *w, const struct flow *f)
 // doing where a connection takes nothing; where all that is missing are ids, it is not.
 static struct flow *next_flow(struct worker *w, uint64_t at, unsigned *room)
 {
+    bool held = false;
     for (unsigned i = 0; i < w->load->flows; i++) {
         struct flow *f = w->flows[w->turn];
         w->turn = (w->turn + 1) % w->load->flows;
@@ -180,8 +181,9 @@ static struct flow *next_flow(struct worker *w, uint64_t at, unsigned *room)
         *room = w->load->transport->room(w, f);
         if (*room > 0)
             return f;
-        w->freed = at;
+        held = true;
     }
+    w->freed = held ? at : w->freed;
     return NULL;
 }
 
@@ -408,9 +410,15 @@ static uint64_t settle(struct worker *w)
     return expire_all(w, at);
 }
 
+// Is an answer waited for?
+static bool is_waiting(const struct worker *w)
+{
+    return w->outstanding > 0 || (w->stub != NULL && stub_active(w->stub) > 0);
+}
+
 static bool is_over(const struct worker *w, uint64_t at)
 {
-    bool waits = w->outstanding > 0 || (w->stub != NULL && stub_active(w->stub) > 0);
+    bool waits = is_waiting(w);
     if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
         return !waits || at > w->stopped + PATIENCE_NS;
     if (waits)
@@ -441,7 +449,7 @@ static void linger(struct worker *w)
     uint64_t end = worker_now(w) + (w->results.counts.lost > 0 ? w->load->timeout_ns : SETTLE_NS);
     for (uint64_t at; (at = worker_now(w)) < end && !atomic_load_explicit(&w->load->stop, memory_order_relaxed);)
         (void)wait_for_events(w, end - at < LOOK_NS ? end - at : LOOK_NS);
-    results_show(&w->results);
+    results_show(&w->results, is_waiting(w));
 }
 
 static void ask_all(struct worker *w)
@@ -452,7 +460,7 @@ static void ask_all(struct worker *w)
         bool more = send_due(w);
         if (atomic_load_explicit(&w->load->stop, memory_order_relaxed))
             stop(w);
-        results_show(&w->results);
+        results_show(&w->results, is_waiting(w));
         if (is_over(w, at)) {
             end_sending(w, at);
             w->results.over_ns = worker_now(w);

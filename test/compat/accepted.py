@@ -82,18 +82,22 @@ def _servers_missing(left, right):
         for section in ("answer", "additional")
         for record in (Counter(right.sections[section]) - Counter(left.sections[section])).elements()
     ]
+    aliases = {record.split()[-1].lower(): record.split()[0] for record in missing if " CNAME " in record}
     owners = [record.split()[0] for record in missing if " CNAME " not in record]
-    return owners and all(map(_is_server, owners)) and not Counter(left.sections["answer"]) - Counter(right.sections["answer"])
+    led = [target for target in aliases if not _is_server(target) and target not in map(str.lower, aliases.values())]
+    more = [Counter(left.sections[name]) - Counter(right.sections[name]) for name in ("answer", "additional")]
+    return owners and all(map(_is_server, owners)) and not led and not any(more)
 
 
 def _apex_ns_case(case, left, right):
     name, kind, _ = _question(case)
-    if right.rcode != "NOERROR" or any(" CNAME " not in record for record in left.sections["answer"] if kind != "SRV"):
+    aliases = all(" CNAME " in record for record in left.sections["answer"])
+    if right.rcode != "NOERROR" or not (aliases or kind == "SRV"):
         return False
     if kind == "NS":
         return name != name.lower() and all(" NS " in record for record in right.sections["answer"])
     if _is_server(name):
-        return name != name.lower()
+        return aliases and name != name.lower()
     # Where aliases lead, in the zone that was asked for, or in another.
     leads = [record.split()[0] for record in (*right.sections["answer"], *right.sections["additional"])]
     return _servers_missing(left, right) and any(owner != owner.lower() for owner in (name, *filter(_is_server, leads)))
@@ -214,7 +218,8 @@ def _primary_zone(case, left, right):
 def _nil_server(case, left, right):
     if _question(case)[1] == "NS":
         return left.rcode == "SERVFAIL" and right.rcode == "NOERROR"
-    return any(_is_server(record) and record.endswith(" CNAME <nil>.") for record in left.sections["answer"])
+    nil = any(_is_server(record) and record.endswith(" CNAME <nil>.") for record in left.sections["answer"])
+    return nil and right.rcode == "NOERROR"
 
 
 def _unnamed_server(case, left, right):

@@ -78,7 +78,8 @@ def ask_and_judge(case, pair):
     left, right = pair.ask(case)
     found, kind = judge_whole(case, pair, left, right)
     # CoreDNS may be slow, and the kernel may have thrown a packet away: that is no difference until it shows twice.
-    if found and kind is None and (left.result == "no answer" or kernel_drops() > drops):
+    silence = left.result == "no answer" or (right.result == "no answer" and kernel_drops() > drops)
+    if found and kind is None and silence:
         left, right = pair.ask(dataclasses.replace(case, silent=False))
         found, kind = judge_whole(case, pair, left, right)
     return left, right, found, kind

@@ -114,19 +114,20 @@ def test_nobody_is_asked_for_ever(arguments, tmp_path):
     assert time.monotonic() - began < 30 and "dnsbench itself" not in run.text
 
 
-def test_short_runs_have_rates(server, tmp_path):
+@pytest.mark.parametrize("more", ["", "--threads 4", "--schedule burst:20", "--schedule poisson"])
+def test_short_runs_have_rates(more, server, tmp_path):
     """Ten questions at a hundred a second are a tenth of a second's."""
-    run = bench(tmp_path, ["-r", "100", "--queries", "10"], at(server))
+    run = bench(tmp_path, ["-r", "100", "--queries", "10", *more.split()], at(server))
     assert "in 0.10 s, 100.0 a second" in run.text, run.text
 
 
 def test_what_has_come_in_time_is_not_lost(simulated, tmp_path):
     """dnsbench is held up for longer than the time-out; the kernel knows when answers came."""
-    run = Run(tmp_path, ["-r", "500", "-d", "3", "-t", "100ms", "--max-lag", "1s"], at(simulated("constant:15")))
-    for _ in range(3):
+    run = Run(tmp_path, ["-r", "500", "-d", "3", "-t", "400ms", "--max-lag", "1s"], at(simulated("constant:15")))
+    for _ in range(2):
         time.sleep(0.6)
         run.child.send_signal(signal.SIGSTOP)
-        time.sleep(0.2)
+        time.sleep(0.6)
         run.child.send_signal(signal.SIGCONT)
     run.finish()
     assert run.status == 0 and (run.counts["answered"], run.counts["lost"]) == (1500, 0), run.text
@@ -137,7 +138,7 @@ def test_handshakes_that_come_to_nothing(tmp_path):
     with Upstream(records=["a.example. 60 IN A 192.0.2.1"], faults=["no handshake times 4"], tls={"name": "dns.example"}) as upstream:
         arguments = ["--tls", "--sockets", "4", "-r", "100", "-d", "2", "-t", "500ms"]
         run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.tls_port}")
-    assert run.counts["refused"] == 4 and run.counts["answered"] > 100, run.text
+    assert run.counts["refused"] >= 4 and run.counts["answered"] > 100, run.text
     assert "no connection: nothing came within the time-out" in run.text
 
 
@@ -285,14 +286,14 @@ def test_knee_is_between(tmp_path):
     """The server answers the first trial, half of the second one, the third, and then half of what comes."""
     faults = ["silent for a.example. after 50 times 100", "silent for a.example. after 250"]
     with Upstream(records=["*.example. 60 IN A 192.0.2.1"], faults=faults) as upstream:
-        arguments = ["--find-knee", "lost<40%", "-r", "1000", "-d", "100ms", "-t", "60ms"]
+        arguments = ["--find-knee", "lost<40%", "-r", "200", "-d", "500ms", "-t", "200ms"]
         run = bench(tmp_path, arguments, f"127.0.0.1:{upstream.port}", ask="a.example A\nb.example A")
     search = run.json["search"]
     held = [[trial["rate"], trial["holds"]] for trial in search["trials"]]
-    failed = [[rate, False] for rate in (4000, 3000, 2500, 2250, 2125, 2062.5) for _ in range(2)]
-    assert held == [[1000, True], [2000, False], [2000, True], *failed]
-    assert run.status == 0 and (search["knee"], search["ended"]) == (2000, None)
-    assert run.json["options"]["rate"] == 2000 and run.counts["due"] == 200 and run.counts["answered"] > 0
+    failed = [[rate, False] for rate in (800, 600, 500, 450, 425, 412.5) for _ in range(2)]
+    assert held == [[200, True], [400, False], [400, True], *failed]
+    assert run.status == 0 and (search["knee"], search["ended"]) == (400, None)
+    assert run.json["options"]["rate"] == 400 and run.counts["due"] == 200 and run.counts["answered"] > 0
 
 
 def test_knee_of_a_server_that_stops_answering(tmp_path):
@@ -661,8 +662,8 @@ def test_wrong_arguments(arguments, says, folder):
 
 @parts("failures")
 def test_failures(arguments, says, folder):
-    status, _, errors = plain(folder, arguments.split())
-    assert status == 1 and re.search(says, errors), errors
+    status, output, errors = plain(folder, arguments.split())
+    assert (status, output) == (1, "") and re.search(says, errors), output + errors
 
 
 def test_late_generator_is_no_measurement(server, tmp_path):
