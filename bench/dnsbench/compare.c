@@ -69,12 +69,19 @@ double compare_shares(uint64_t part_a, uint64_t whole_a, uint64_t part_b, uint64
 
 // --- reports
 
-// What is compared as a share: of the questions sent; of look-ups, of those that were due. Nothing is known of it
-// without its section of the report.
+// What is compared as a share: the sum of these members of a section of the report, without which nothing is known of
+// it; of the questions sent, or of the look-ups that were due. Without members: errors_of().
 static const struct share {
-    const char *name, *section;
-} shares[] = {{"lost", "counts"},   {"truncated", "counts"}, {"mismatched", "counts"}, {"NXDOMAIN", "counts"},
-              {"errors", "counts"}, {"not right", "check"},  {"not found", "lookups"}, {"failed", "lookups"}};
+    const char *name, *section, *members[2];
+    bool of_rcodes; // a member of counts.rcodes
+} shares[] = {{"lost", "counts", {"lost"}, false},
+              {"truncated", "counts", {"truncated"}, false},
+              {"mismatched", "counts", {"mismatched"}, false},
+              {"NXDOMAIN", "counts", {"NXDOMAIN"}, true},
+              {"errors", "counts", {NULL}, true},
+              {"not right", "check", {"wrong", "stale"}, false},
+              {"not found", "lookups", {"not_found"}, false},
+              {"failed", "lookups", {"failed"}, false}};
 #define SHARES (sizeof shares / sizeof shares[0])
 
 struct side {
@@ -144,33 +151,20 @@ static uint64_t errors_of(const struct side *s)
     return errors;
 }
 
-// … that a check has found not to be right.
-static uint64_t not_right(const struct side *s)
-{
-    const json_t *check = json_object_get(s->report, "check");
-    return (uint64_t)(json_integer_value(json_object_get(check, "wrong")) +
-                      json_integer_value(json_object_get(check, "stale")));
-}
-
 static uint64_t integer_of(const struct side *s, const char *section, const char *name)
 {
     return (uint64_t)json_integer_value(json_object_get(json_object_get(s->report, section), name));
 }
 
-static uint64_t part_of(const struct side *s, const char *name)
+static uint64_t part_of(const struct side *s, const struct share *share)
 {
-    const json_t *counts = json_object_get(s->report, "counts");
-    if (strcmp(name, "errors") == 0)
-        return errors_of(s);
-    if (strcmp(name, "not right") == 0)
-        return not_right(s);
-    if (strcmp(name, "not found") == 0)
-        return integer_of(s, "lookups", "not_found");
-    if (strcmp(name, "failed") == 0)
-        return integer_of(s, "lookups", name);
-    if (strcmp(name, "NXDOMAIN") == 0)
-        return (uint64_t)json_integer_value(json_object_get(json_object_get(counts, "rcodes"), name));
-    return integer_of(s, "counts", name);
+    const json_t *section = json_object_get(s->report, share->section);
+    if (share->of_rcodes)
+        section = json_object_get(section, "rcodes");
+    uint64_t part = share->members[0] == NULL ? errors_of(s) : 0;
+    for (unsigned i = 0; i < 2 && share->members[i] != NULL; i++)
+        part += (uint64_t)json_integer_value(json_object_get(section, share->members[i]));
+    return part;
 }
 
 // --- verdicts
@@ -220,7 +214,7 @@ static void compare_share(const struct side *a, const struct side *b, const stru
                 name);
     if (!before || !after)
         return;
-    uint64_t pa = part_of(a, name), pb = part_of(b, name),
+    uint64_t pa = part_of(a, share), pb = part_of(b, share),
              wa = looked_up ? integer_of(a, "lookups", "due") : integer_of(a, "counts", "sent"),
              wb = looked_up ? integer_of(b, "lookups", "due") : integer_of(b, "counts", "sent");
     double z = compare_shares(pa, wa, pb, wb);

@@ -242,11 +242,10 @@ static void table_of_times(const struct run *run, FILE *file)
         if (rows[row].h == NULL)
             continue;
         fprintf(file, "<tr><td>%s</td>", rows[row].name);
-        bool any = histogram_count(rows[row].h) > 0;
+        const struct histogram *h = rows[row].h;
         for (size_t i = 0; i < PERCENTILES; i++)
-            fprintf(file, "<td>%s</td>",
-                    any ? report_time(histogram_percentile(rows[row].h, percentiles[i].percent), text) : "-");
-        fprintf(file, "<td>%s</td></tr>\n", any ? report_time(histogram_max(rows[row].h), text) : "-");
+            fprintf(file, "<td>%s</td>", report_figure(h, histogram_percentile(h, percentiles[i].percent), text));
+        fprintf(file, "<td>%s</td></tr>\n", report_figure(h, histogram_max(h), text));
     }
     fputs("</table>\n", file);
 }

@@ -39,6 +39,11 @@ uint64_t report_cut_off(const struct counts *c)
     return c->sent - c->answered - c->lost;
 }
 
+const char *report_figure(const struct histogram *h, uint64_t ns, char out[16])
+{
+    return histogram_count(h) > 0 ? report_time(ns, out) : "-";
+}
+
 // --- validity
 
 static uint64_t strange_of(const struct counts *c)
@@ -176,10 +181,9 @@ static void print_times(const char *what, const struct histogram *h, FILE *file)
 {
     char text[16];
     fprintf(file, "  %-12s", what);
-    bool any = histogram_count(h) > 0;
     for (size_t i = 0; i < PERCENTILES; i++)
-        fprintf(file, "%11s", any ? report_time(histogram_percentile(h, percentiles[i].percent), text) : "-");
-    fprintf(file, "%11s\n", any ? report_time(histogram_max(h), text) : "-");
+        fprintf(file, "%11s", report_figure(h, histogram_percentile(h, percentiles[i].percent), text));
+    fprintf(file, "%11s\n", report_figure(h, histogram_max(h), text));
 }
 
 static void print_check(const struct check_counts *c, FILE *file)

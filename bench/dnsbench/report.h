@@ -47,6 +47,8 @@ int report_csv(const struct run *run, FILE *file) CDNS_MUSTCHECK;
 struct json_t *report_times(const struct histogram *h);
 /// Where questions come from: the file, the kubeconfig, or the (first) manifests.
 const char *report_source(const struct options *o);
+/// As report_time(), of a histogram's figure: "-" if nothing is in it.
+const char *report_figure(const struct histogram *h, uint64_t ns, char out[16]);
 /// What is counted at a place of counts.rcodes; `out` (16 bytes) may be used. Returns the text.
 const char *report_rcode(unsigned place, char out[16]);
 /// "850 us", "1.25 ms", "2.00 s" in `out` (16 bytes). Returns `out`.

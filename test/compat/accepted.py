@@ -75,18 +75,19 @@ def _is_server(name):
     return name.lower().startswith("ns.dns.")
 
 
+def _more(one, other):
+    """The records of the answer and the additional section that only the first of two answers has."""
+    sections = ("answer", "additional")
+    return [record for name in sections for record in (Counter(one.sections[name]) - Counter(other.sections[name])).elements()]
+
+
 def _servers_missing(left, right):
     """All that only our answer has are records of ns.dns, and the aliases that lead there; CoreDNS's answer has no other."""
-    missing = [
-        record
-        for section in ("answer", "additional")
-        for record in (Counter(right.sections[section]) - Counter(left.sections[section])).elements()
-    ]
+    missing = _more(right, left)
     aliases = {record.split()[-1].lower(): record.split()[0] for record in missing if " CNAME " in record}
     owners = [record.split()[0] for record in missing if " CNAME " not in record]
     led = [target for target in aliases if not _is_server(target) and target not in map(str.lower, aliases.values())]
-    more = [Counter(left.sections[name]) - Counter(right.sections[name]) for name in ("answer", "additional")]
-    return owners and all(map(_is_server, owners)) and not led and not any(more)
+    return owners and all(map(_is_server, owners)) and not led and not _more(left, right)
 
 
 def _apex_ns_case(case, left, right):

@@ -162,6 +162,13 @@ static bool may_ask_another(struct flight *x, const char *why)
     return more && ++x->failovers < x->set->n && may_ask_again(x);
 }
 
+static void note_truncated(struct flight *x, bool aa, bool ra)
+{
+    x->truncated = true;
+    x->truncated_aa = aa;
+    x->truncated_ra = ra;
+}
+
 // Over UDP, more than what was asked for: where nobody knows better it is as good as truncated.
 static void answered_too_much(struct flight *x, const uint8_t *message)
 {
@@ -169,9 +176,7 @@ static void answered_too_much(struct flight *x, const uint8_t *message)
         ask_next(x);
         return;
     }
-    x->truncated = true;
-    x->truncated_aa = (message[2] & 0x04) != 0; // RFC 1035 4.1.1
-    x->truncated_ra = (message[3] & 0x80) != 0;
+    note_truncated(x, (message[2] & 0x04) != 0, (message[3] & 0x80) != 0); // RFC 1035 4.1.1
     if (more_is_of_use(x))
         ask_same(x);
     else
@@ -210,9 +215,7 @@ static void answered(struct flight *x, const uint8_t *message, size_t size)
     count_answer(x, a.rcode);
     peer_answered(x->peer);
     if (a.tc && !x->over_tcp && more_is_of_use(x)) {
-        x->truncated = true;
-        x->truncated_aa = a.aa;
-        x->truncated_ra = a.ra;
+        note_truncated(x, a.aa, a.ra);
         ask_same(x);
     } else if ((s->failover_rcodes & bit) != 0 && ++x->failovers < x->set->n && may_ask_again(x)) {
         ask_next(x);
